@@ -1,0 +1,62 @@
+"""The two seams of the loop: what can be trained and score, and the blind set it works on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from irp_kedro.core import seeding
+
+Rows = npt.NDArray[np.intp]
+Scores = npt.NDArray[np.float64]
+
+
+class AnomalyDetector(Protocol):
+    """A detector bound to the features of one blind set; rows are positions in that set."""
+
+    def fit(self, rows: Rows, *, epochs: int) -> list[float]:
+        """Train on ``rows`` for ``epochs`` more epochs; return the mean loss of each (empty: it has none)."""
+        ...
+
+    def score(self, rows: Rows) -> Scores:
+        """Return anomaly scores (n_rows,), higher = more anomalous."""
+        ...
+
+    def fresh(self, name: str) -> Self:
+        """Return an untrained detector of the same kind on the same features, seeded by ``name``."""
+        ...
+
+
+@dataclass(frozen=True)
+class BlindSet:
+    """All that the loop, its judges and its detectors may know of a training set.
+
+    Attributes:
+        image_ids: opaque names, in an order that depends on contents and seed alone.
+        digests: MD5 of each image's bytes.
+    """
+
+    image_ids: tuple[str, ...]
+    digests: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.image_ids)
+
+    @classmethod
+    def of(cls, manifest: pd.DataFrame, *, seed: int) -> Self:
+        """Take ids and digests from a manifest and nothing else, shuffled by content."""
+        return cls.of_ids(list(manifest["image_id"]), list(manifest["digest"]), seed=seed)
+
+    @classmethod
+    def of_ids(cls, image_ids: Sequence[str], digests: Sequence[str], *, seed: int) -> Self:
+        """Order ``image_ids`` by the hash of their contents under ``seed``.
+
+        >>> BlindSet.of_ids(["a", "b"], ["01", "02"], seed=0).image_ids in {("a", "b"), ("b", "a")}
+        True
+        """
+        order = seeding.digest_order(list(digests), seed, "blind")
+        return cls(tuple(image_ids[i] for i in order), tuple(digests[i] for i in order))

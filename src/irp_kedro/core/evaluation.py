@@ -1,0 +1,142 @@
+"""Was it right? Labels meet scores and removals here, and nowhere before."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+
+from irp_kedro.core import seeding
+from irp_kedro.core.manifest import ANOMALOUS, labels_known
+from irp_kedro.core.removal import ranking
+
+Labels = npt.NDArray[np.bool_]
+Values = npt.NDArray[np.float64]
+
+
+def label_free_threshold(training_scores: Values, *, false_alarm_rate: float) -> float:
+    """Return the score that ``false_alarm_rate`` of the refined training images exceed; no label is used.
+
+    >>> label_free_threshold(np.arange(101.0), false_alarm_rate=0.05)
+    95.0
+    """
+    return float(np.quantile(training_scores, 1 - false_alarm_rate))
+
+
+def image_metrics(
+    scores: Values, anomalous: Labels, *, threshold: float, bootstrap_samples: int, seed: int
+) -> dict[str, Any]:
+    """Return image AUROC with a 95 % bootstrap interval, average precision, and F1 at ``threshold``.
+
+    Args:
+        scores: (n_images,), higher = more anomalous.
+        anomalous: (n_images,).
+        threshold: fixed before any test label was read.
+        bootstrap_samples: 0 leaves the interval out.
+        seed: of the bootstrap.
+
+    Returns:
+        Values, or ``None`` for each where only one class is present.
+    """
+    counts = {"n_normal": int((~anomalous).sum()), "n_anomalous": int(anomalous.sum())}
+    flagged = scores > threshold
+    if anomalous.all() or not anomalous.any():
+        undefined = ("image_auroc", "image_auroc_interval", "average_precision", "f1")
+        return {**counts, **dict.fromkeys(undefined), "threshold": threshold}
+    return {
+        **counts,
+        "image_auroc": float(roc_auc_score(anomalous, scores)),
+        "image_auroc_interval": _bootstrap_interval(scores, anomalous, bootstrap_samples, seed),
+        "average_precision": float(average_precision_score(anomalous, scores)),
+        "f1": float(f1_score(anomalous, flagged)),
+        "false_alarm_rate": float(flagged[~anomalous].mean()),
+        "threshold": threshold,
+    }
+
+
+def rank_by_suspicion(log: pd.DataFrame, training: pd.DataFrame, last_scores: dict[str, float]) -> pd.DataFrame:
+    """Return one row a training image, most suspect first: the removed in order, the rest by last score.
+
+    Args:
+        log: the removal log, in order.
+        training: manifest of the set before refinement, with labels.
+        last_scores: score of each image that stayed, higher = more anomalous.
+    """
+    removed = removed_ids(log)
+    gone = set(removed)
+    order = ranking(removed, {image: score for image, score in last_scores.items() if image not in gone})
+    known = training.set_index("image_id")
+    ranked = known.loc[order, ["path", "digest", "label", "defect_type"]].reset_index()
+    ranked.insert(0, "rank", np.arange(1, len(ranked) + 1))
+    ranked["removed"] = ranked["image_id"].isin(gone)
+    leaving = log.drop_duplicates("image_id", keep="last").set_index("image_id")["score"].to_dict()
+    scores = {**last_scores, **{image: leaving[image] for image in removed}}
+    return ranked.assign(score=ranked["image_id"].map(scores).astype(float))
+
+
+def audit_removals(log: pd.DataFrame, suspicion: pd.DataFrame) -> pd.DataFrame:
+    """Return the removal log with the label and defect type of each image, and the ranking's quality.
+
+    Args:
+        log: the removal log.
+        suspicion: what :func:`rank_by_suspicion` returned.
+    """
+    labels = suspicion[["image_id", "label", "defect_type"]]
+    audit = log.merge(labels, on="image_id", how="left", validate="many_to_one")
+    quality = removal_metrics(suspicion).get("ranking_average_precision")
+    return audit.assign(ranking_average_precision=np.nan if quality is None else quality)
+
+
+def removed_ids(log: pd.DataFrame) -> list[str]:
+    """Return the images that are out of the set after the last row of the log, in the order they left."""
+    last = log.drop_duplicates("image_id", keep="last")
+    return list(last.loc[last["action"] == "removed", "image_id"])
+
+
+def removal_metrics(suspicion: pd.DataFrame) -> dict[str, Any]:
+    """Return counts, precision, recall, false-removal rate and average precision of the ranking.
+
+    Where the labels are unknown only the counts are given; a value that has no denominator is ``None``.
+
+    Args:
+        suspicion: what :func:`rank_by_suspicion` returned.
+    """
+    n_removed = int(suspicion["removed"].sum())
+    counts: dict[str, Any] = {"n_images": len(suspicion), "n_removed": n_removed, "labels_known": labels_known(suspicion)}
+    if not counts["labels_known"]:
+        return counts
+    anomalous = suspicion["label"] == ANOMALOUS
+    n_bad, n_good = int(anomalous.sum()), int((~anomalous).sum())
+    bad_removed = int((anomalous & suspicion["removed"]).sum())
+    good_removed = n_removed - bad_removed
+    ranked = -suspicion["rank"].to_numpy()
+    return {
+        **counts,
+        "bad_removed": bad_removed,
+        "good_removed": good_removed,
+        "bad_left": n_bad - bad_removed,
+        "precision": bad_removed / n_removed if n_removed else None,
+        "recall": bad_removed / n_bad if n_bad else None,
+        "false_removal_rate": good_removed / n_good if n_good else None,
+        "ranking_average_precision": float(average_precision_score(anomalous, ranked)) if n_bad else None,
+    }
+
+
+def _bootstrap_interval(scores: Values, anomalous: Labels, samples: int, seed: int) -> list[float] | None:
+    if samples == 0:
+        return None
+    rng = seeding.stream(seed, "bootstrap")
+    # Resampled within each class: a resample without one of them has no AUROC.
+    normal, bad = scores[~anomalous], scores[anomalous]
+    values = [_auroc(rng.choice(normal, len(normal)), rng.choice(bad, len(bad))) for _ in range(samples)]
+    low, high = np.quantile(values, [0.025, 0.975])
+    return [float(low), float(high)]
+
+
+def _auroc(normal: Values, bad: Values) -> float:
+    """Return the probability that a bad score exceeds a normal one, ties counted half (Mann-Whitney)."""
+    ordered = np.sort(normal)
+    below = np.searchsorted(ordered, bad, side="left")
+    up_to = np.searchsorted(ordered, bad, side="right")
+    return float((below + up_to).mean() / 2 / len(normal))

@@ -1,0 +1,166 @@
+"""THE LOOP: score, threshold, remove, retrain (IRP paper, Algorithm 1 and Eq. 5 and 6)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from irp_kedro.core.detector import AnomalyDetector, BlindSet, Rows, Scores
+from irp_kedro.core.judging import Judge
+from irp_kedro.core.removal import AllAbove, Decision, RemovalPolicy, WorstOnly
+from irp_kedro.core.threshold import threshold
+from irp_kedro.parameters import RefinementParameters, Strategy
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefinementCycle:
+    """What one turn of the loop did.
+
+    Attributes:
+        cycle: 0 is the set before anything was removed.
+        kept: ids of the images in the set after this cycle, in blind order.
+        decisions: who left, worst first.
+        judged: score that the judge gave each image in this cycle, by id; empty where nobody judged.
+        median_score: of the scores judged; nan where nobody judged.
+        threshold: above which images were outliers; nan where nobody judged.
+        above: how many images were above it, whether or not they left.
+        losses: mean training loss of each epoch of this cycle.
+        epochs: detector epochs spent so far, this cycle's included.
+        stop: why the loop ended, on the last cycle; empty before it.
+        final_scores: score of the trained detector for each kept image, by id, on the last cycle; else empty.
+    """
+
+    cycle: int
+    kept: tuple[str, ...]
+    decisions: tuple[Decision, ...] = ()
+    judged: dict[str, float]
+    median_score: float = float("nan")
+    threshold: float = float("nan")
+    above: int = 0
+    losses: tuple[float, ...]
+    epochs: int
+    stop: str = ""
+    final_scores: dict[str, float]
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the loop ended with this cycle."""
+        return self.stop != ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopPlan:
+    """How a strategy walks the loop; all strategies spend the same ``total_epochs`` (decision 0016)."""
+
+    policy: RemovalPolicy
+    rule: RefinementParameters
+    max_cycles: int
+    total_epochs: int
+
+
+def plan_for(strategy: Strategy, rule: RefinementParameters, total_epochs: int) -> LoopPlan:
+    """Return the loop of a strategy: vanilla never judges, one-shot removal judges once."""
+    worst_only = rule.policy == "worst_only"
+    policy: RemovalPolicy = WorstOnly() if worst_only else AllAbove(rule.max_removed_per_cycle)
+    plan = LoopPlan(policy=policy, rule=rule, max_cycles=rule.max_cycles, total_epochs=total_epochs)
+    match strategy:
+        case "vanilla":
+            return replace(plan, max_cycles=0)
+        case "one_shot_removal":
+            return replace(plan, max_cycles=min(1, rule.max_cycles), policy=AllAbove())
+        case "iterative_refinement":
+            return plan
+
+
+def refine(
+    detector: AnomalyDetector, judge: Judge, images: BlindSet, plan: LoopPlan
+) -> Iterator[RefinementCycle]:
+    """Refine a training set: yield the set before, then one cycle at a time; the last one carries its reason.
+
+    Whatever is left of the epoch budget when the loop stops is spent on the set it stopped with, and the last
+    epoch counts: no split chooses an earlier one (decision 0010).
+    """
+    rule = plan.rule
+    training: Rows = np.arange(len(images))
+    if plan.max_cycles == 0:
+        losses = detector.fit(training, epochs=plan.total_epochs)
+        untouched = _untouched(images, training, losses, plan.total_epochs)
+        yield _last(untouched, detector, images, training, "no cycle asked for")
+        return
+    losses = detector.fit(training, epochs=rule.pretrain_epochs)  # line 2
+    spent, quiet = rule.pretrain_epochs, 0
+    yield _untouched(images, training, losses, spent)
+    for cycle in range(1, plan.max_cycles + 1):  # lines 13-15
+        scores = judge.judge(training, cycle=cycle)  # line 3
+        limit = threshold(scores, rule)  # line 4, Eq. 5
+        allowed = int(rule.max_removed_fraction * len(images)) - (len(images) - len(training))
+        leaving = plan.policy.select(scores, limit, allowed=allowed)  # lines 5-6, may be empty
+        record = _judged(cycle, images, (training, scores), limit, leaving)
+        training = np.delete(training, leaving)  # lines 7-10, Eq. 6
+        quiet = 0 if len(leaving) else quiet + 1
+        stop = _stop_reason(cycle, plan, quiet=quiet, allowed=allowed - len(leaving))
+        epochs = plan.total_epochs - spent if stop else rule.epochs_per_cycle
+        losses = detector.fit(training, epochs=epochs)  # line 12
+        spent += epochs
+        record = replace(record, kept=_ids(images, training), losses=tuple(losses), epochs=spent)
+        if stop:
+            yield _last(record, detector, images, training, stop)
+            return
+        yield record
+
+
+def _stop_reason(cycle: int, plan: LoopPlan, *, quiet: int, allowed: int) -> str:
+    if allowed <= 0:
+        return f"max_removed_fraction ({plan.rule.max_removed_fraction:g}) reached"
+    if quiet >= plan.rule.patience:
+        return f"no removal in {quiet} cycles (patience)"
+    if cycle == plan.max_cycles:
+        return f"max_cycles ({plan.max_cycles}) reached"
+    return ""
+
+
+def _untouched(images: BlindSet, training: Rows, losses: list[float], epochs: int) -> RefinementCycle:
+    kept = _ids(images, training)
+    return RefinementCycle(cycle=0, kept=kept, judged={}, losses=tuple(losses), epochs=epochs, final_scores={})
+
+
+def _judged(
+    cycle: int, images: BlindSet, judged: tuple[Rows, Scores], limit: float, leaving: Rows
+) -> RefinementCycle:
+    training, scores = judged
+    ids, median = _ids(images, training), float(np.median(scores))
+    decisions = tuple(
+        Decision(
+            cycle=cycle,
+            action="removed",
+            image_id=ids[position],
+            digest=images.digests[training[position]],
+            score=float(scores[position]),
+            median_score=median,
+            threshold=limit,
+        )
+        for position in leaving
+    )
+    return RefinementCycle(
+        cycle=cycle,
+        kept=(),
+        decisions=decisions,
+        judged=dict(zip(ids, scores.tolist(), strict=True)),
+        median_score=median,
+        threshold=limit,
+        above=int((scores > limit).sum()),
+        losses=(),
+        epochs=0,
+        final_scores={},
+    )
+
+
+def _last(
+    record: RefinementCycle, detector: AnomalyDetector, images: BlindSet, training: Rows, stop: str
+) -> RefinementCycle:
+    scores = detector.score(training).tolist()
+    return replace(record, stop=stop, final_scores=dict(zip(_ids(images, training), scores, strict=True)))
+
+
+def _ids(images: BlindSet, rows: Rows) -> tuple[str, ...]:
+    return tuple(images.image_ids[row] for row in rows)

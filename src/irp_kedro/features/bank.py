@@ -1,0 +1,154 @@
+"""The feature bank: pooled features of every view of every image, on disk once, memory-mapped when read.
+
+A store holds one folder an extraction recipe (backbone, weights, preparation, views, precision), named by the
+recipe's digest. Inside lie shards of a few dozen images, each an array file and, written last, the list of the
+image digests in it: a killed extraction loses at most one shard, and sets that share images share their rows.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from irp_kedro.errors import IncompleteRunError
+
+Features = npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractionRecipe:
+    """Everything that the features of an image depend on, apart from the image.
+
+    Attributes:
+        backbone: name of the network.
+        weights: digest of its weights.
+        crop: crop of the preparation.
+        size: side of the prepared image, pixels.
+        angles: of the views, degrees.
+        scales: input sizes relative to ``size``.
+        precision: arithmetic of the backbone.
+    """
+
+    backbone: str
+    weights: str
+    crop: str
+    size: int
+    angles: tuple[float, ...]
+    scales: tuple[float, ...]
+    precision: str
+
+    def digest(self) -> str:
+        """Return 16 hex digits that identify the recipe."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureBank:
+    """The features of one set of images: where they lie, and which rows are whose.
+
+    Attributes:
+        store: folder of the recipe, with its shards.
+        recipe: digest of the extraction recipe.
+        digests: MD5 of each image, in sorted order, each once.
+    """
+
+    store: Path
+    recipe: str
+    digests: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that identify the recipe together with the images."""
+        text = "\n".join([self.recipe, *self.digests])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def read(self, digests: Sequence[str]) -> Features:
+        """Return the features of the images asked for, (n_images, n_views, n_features), in the order asked.
+
+        Raises:
+            IncompleteRunError: the store lacks one of them.
+        """
+        rows = _row_index(self.store)
+        missing = sorted(set(digests) - set(rows))
+        if missing:
+            raise IncompleteRunError(
+                f"The feature bank lacks {len(missing)} of {len(digests)} images (first: {missing[0]}). "
+                "Run: kedro run --pipelines features"
+            )
+        return _gather([rows[digest] for digest in digests])
+
+
+class FeatureStore:
+    """Writes and finds features under one folder.
+
+    Args:
+        root: folder shared by all cells; it need not exist yet.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, recipe: ExtractionRecipe) -> Path:
+        """Return the folder of ``recipe``, made with its description if it is new."""
+        folder = self.root / recipe.digest()
+        folder.mkdir(parents=True, exist_ok=True)
+        description = folder / "recipe.json"
+        if not description.exists():
+            _write_aside(description, json.dumps(asdict(recipe), indent=2).encode())
+        return folder
+
+    def missing(self, recipe: ExtractionRecipe, digests: Sequence[str]) -> list[str]:
+        """Return those of ``digests`` that have no features yet, sorted, each once."""
+        return sorted(set(digests) - set(_row_index(self.folder(recipe))))
+
+    def write_shard(self, recipe: ExtractionRecipe, digests: Sequence[str], features: Features) -> None:
+        """Keep the features (n_images, n_views, n_features) of ``digests``; whole or not at all."""
+        folder = self.folder(recipe)
+        name = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as aside:
+            np.save(aside, features)
+        Path(aside.name).replace(folder / f"shard-{name}.npy")
+        _write_aside(folder / f"shard-{name}.json", json.dumps(list(digests)).encode())
+
+    def open(self, recipe: ExtractionRecipe, digests: Sequence[str]) -> FeatureBank:
+        """Return the bank of ``digests``; every one of them must have been written."""
+        return FeatureBank(
+            store=self.folder(recipe), recipe=recipe.digest(), digests=tuple(sorted(set(digests)))
+        )
+
+
+def _row_index(folder: Path) -> dict[str, tuple[Path, int]]:
+    index: dict[str, tuple[Path, int]] = {}
+    for listing in sorted(folder.glob("shard-*.json")):
+        shard = listing.with_suffix(".npy")
+        for row, digest in enumerate(json.loads(listing.read_text())):
+            index.setdefault(digest, (shard, row))
+    return index
+
+
+def _gather(places: Sequence[tuple[Path, int]]) -> Features:
+    by_shard: dict[Path, list[tuple[int, int]]] = {}
+    for position, (shard, row) in enumerate(places):
+        by_shard.setdefault(shard, []).append((position, row))
+    gathered: Features | None = None
+    for shard, pairs in by_shard.items():
+        mapped = np.load(shard, mmap_mode="r")
+        if gathered is None:
+            gathered = np.empty((len(places), *mapped.shape[1:]), dtype=np.float16)
+        positions, rows = np.array(pairs).T
+        gathered[positions] = mapped[rows]
+    return gathered if gathered is not None else np.empty((0, 0, 0), dtype=np.float16)
+
+
+def _write_aside(path: Path, content: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as aside:
+        aside.write(content)
+        aside.flush()
+        os.fsync(aside.fileno())
+    Path(aside.name).replace(path)

@@ -1,0 +1,167 @@
+"""Fill a feature bank: decode, rotate, extract; only what the store lacks, in bounded memory."""
+
+import itertools
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from irp_kedro.features.backbone import Backbone
+from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, Features, FeatureStore
+from irp_kedro.features.preparation import Pixels, PreparedImages
+from irp_kedro.features.views import even_angles, rotate
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+DECODERS = 2
+DECODED_AHEAD = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractionPlan:
+    """What to extract and how.
+
+    Attributes:
+        backbone: name of the frozen network.
+        scales: input sizes relative to the prepared image.
+        n_views: rotated views an image.
+        precision: ``auto``, ``float32`` or ``bfloat16``; auto takes bfloat16 where the hardware multiplies it.
+        batch_views: views that pass the network together.
+        shard_images: images a shard; a kill loses at most one shard.
+    """
+
+    backbone: str
+    scales: tuple[float, ...]
+    n_views: int
+    precision: str
+    batch_views: int
+    shard_images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractionRecord:
+    """What an extraction did: how many images it read (0 = all were in the bank) and in how many seconds."""
+
+    extracted: int
+    reused: int
+    seconds: float
+
+
+def extract(
+    images: PreparedImages,
+    plan: ExtractionPlan,
+    store: FeatureStore,
+    device: torch.device,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[FeatureBank, ExtractionRecord]:
+    """Make sure that ``store`` has every image's features; return their bank and what was done.
+
+    Images are taken in the order of their digests and every batch has the same shape, so that neither names nor
+    an interruption changes a number.
+
+    Args:
+        images: what to extract.
+        plan: how.
+        store: where features are kept.
+        device: where the network runs.
+        progress: called with (images done, images to do) after each batch.
+    """
+    started = time.perf_counter()
+    backbone = Backbone(plan.backbone, plan.scales).to(device)
+    recipe = ExtractionRecipe(
+        backbone=plan.backbone,
+        weights=backbone.weights_digest(),
+        crop=images.preparation.crop,
+        size=images.preparation.size,
+        angles=tuple(even_angles(plan.n_views)),
+        scales=plan.scales,
+        precision=resolve_precision(plan.precision, device),
+    )
+    digests = sorted(images.paths)
+    # Cells that start together wait here and then find the features that the first of them extracted.
+    with FileLock(store.folder(recipe) / "extraction.lock"):
+        missing = store.missing(recipe, digests)
+        done = 0
+        for shard in _batched(missing, plan.shard_images):
+            decoded = _decode_ahead(images, shard)
+            batches = _extract_batches(backbone, decoded, recipe, plan.batch_views, device)
+            rows = []
+            for batch in batches:
+                rows.append(batch)
+                done += len(batch)
+                progress(done, len(missing))
+            store.write_shard(recipe, shard, np.concatenate(rows))
+    record = ExtractionRecord(
+        extracted=len(missing), reused=len(digests) - len(missing), seconds=time.perf_counter() - started
+    )
+    return store.open(recipe, digests), record
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """Return the arithmetic that ``auto`` stands for on ``device``.
+
+    bfloat16 pays on GPUs and on CPUs that multiply it in hardware; elsewhere it is emulated and many times
+    slower (docs/decisions/0016).
+    """
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+
+
+def _extract_batches(
+    backbone: Backbone,
+    decoded: Iterator[Pixels],
+    recipe: ExtractionRecipe,
+    batch_views: int,
+    device: torch.device,
+) -> Iterator[Features]:
+    n_views = len(recipe.angles)
+    per_batch = max(1, batch_views // n_views)
+    for group in _batched(decoded, per_batch):
+        # A last, shorter batch is filled up: kernels may round differently for other shapes.
+        filled = np.stack([*group, *[group[-1]] * (per_batch - len(group))])
+        pixels = torch.from_numpy(filled).to(device).permute(0, 3, 1, 2).float() / 255
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, _is_bf16(recipe)):
+            views = rotate(pixels, list(recipe.angles))
+            pooled = [backbone(part) for part in views.split(batch_views)]
+        features = torch.cat(pooled).view(per_batch, n_views, -1)[: len(group)]
+        yield _as_half(features)
+
+
+def _as_half(features: Tensor) -> Features:
+    limit = torch.finfo(torch.float16).max
+    half: Features = features.clamp(-limit, limit).half().cpu().numpy()
+    return half
+
+
+def _is_bf16(recipe: ExtractionRecipe) -> bool:
+    return recipe.precision == "bfloat16"
+
+
+def _decode_ahead(images: PreparedImages, digests: Sequence[str]) -> Iterator[Pixels]:
+    with ThreadPoolExecutor(DECODERS) as pool:
+        waiting: deque[Future[Pixels]] = deque()
+        for digest in digests:
+            waiting.append(pool.submit(images.read, digest))
+            if len(waiting) >= DECODED_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while group := list(itertools.islice(iterator, size)):
+        yield group

@@ -1,0 +1,238 @@
+"""Every parameter a user can set, with its bounds: refused at birth, never half-way through a run.
+
+The models are frozen and forbid unknown keys. :func:`check_parameters` builds the whole tree at once and turns
+every fault into one :class:`~irp_kedro.errors.ParameterError` that names the key, the value and the nearest
+known key.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from irp_kedro.errors import ParameterError, nearest
+
+Strategy = Literal["vanilla", "one_shot_removal", "iterative_refinement"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Group(BaseModel):
+    """Base of every parameter group: immutable, unknown keys refused, no silent coercion of text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class DatasetParameters(Group):
+    """Where the images come from."""
+
+    name: str = "sample"
+    path: str = ""
+    product_class: str = ""
+
+
+class SampleParameters(Group):
+    """The embedded sample: images of textured metal with scratches, spots and dents, made from a seed."""
+
+    seed: int = Field(default=0, ge=0)
+    normal_train: Count = 200
+    normal_test: Count = 60
+    defective: Count = 160
+    size: Annotated[int, Field(ge=32, le=2048)] = 192
+
+
+class PreparationParameters(Group):
+    """What happens to an image between disk and backbone."""
+
+    crop: Literal["none", "centre"] = "none"
+    size: Annotated[int, Field(ge=32, le=2048)] = 192
+
+
+class ContaminationParameters(Group):
+    """How many defects are injected into the training set, and from where (decision 0006)."""
+
+    level: Annotated[float, Field(ge=0, le=0.5)] = 0.2
+    definition: Literal["pool_fraction", "added_fraction", "mixture_fraction"] = "pool_fraction"
+    on_shortage: Literal["error", "cap", "subsample_normals"] = "error"
+    split_seed: int = Field(default=0, ge=0)
+
+
+class ViewParameters(Group):
+    """Rotated views of an image: how many the bank holds, a training epoch draws, and a score averages."""
+
+    bank: Count = 8
+    train: Count = 4
+    score: Count = 8
+
+    @model_validator(mode="after")
+    def _fits_the_bank(self) -> Self:
+        for name in ("train", "score"):
+            if getattr(self, name) > self.bank:
+                raise ValueError(
+                    f"views.{name} is {getattr(self, name)}, but views.bank holds only {self.bank}"
+                )
+        return self
+
+
+class FeatureParameters(Group):
+    """How the frozen backbone is applied."""
+
+    scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(default=(1.0, 0.5), min_length=1)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    batch_views: Count = 8
+    shard_images: Count = 64
+
+
+class FlowParameters(Group):
+    """DifferNet's normalizing flow (Eq. 3)."""
+
+    blocks: Count = 4
+    hidden: Count = 256
+    layers: Count = 2
+    clamp: Annotated[float, Field(gt=0)] = 3.0
+
+
+class TrainingParameters(Group):
+    """How a detector is trained; ``epochs`` is the budget every strategy spends."""
+
+    batch_views: Count = 96
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-5
+    epochs: Count = 24
+
+
+class RefinementParameters(Group):
+    """The loop of Algorithm 1 (decisions 0001 to 0004)."""
+
+    policy: Literal["worst_only", "all_above"] = "all_above"
+    max_removed_per_cycle: Annotated[float, Field(gt=0, le=1)] = 0.05
+    threshold: Literal["median_factor", "mad", "iqr"] = "mad"
+    threshold_factor: Annotated[float, Field(gt=1)] = 1.5
+    mad_factor: Annotated[float, Field(gt=0)] = 3.5
+    iqr_factor: Annotated[float, Field(gt=0)] = 1.5
+    scoring: Literal["in_sample", "held_out"] = "held_out"
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    judge: str = "gaussian"
+    score: Literal["latent_energy", "negative_log_likelihood"] = "latent_energy"
+    pretrain_epochs: Count = 4
+    epochs_per_cycle: Count = 2
+    max_cycles: Annotated[int, Field(ge=0)] = 8
+    max_removed_fraction: Fraction = 0.4
+    patience: Count = 2
+
+
+class EvaluationParameters(Group):
+    """How results are measured."""
+
+    bootstrap_samples: Annotated[int, Field(ge=0)] = 1000
+    false_alarm_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
+
+
+class LineageParameters(Group):
+    """Where snapshots are recorded."""
+
+    root: str = "data/lineage"
+    mode: Literal["dvc", "plain"] = "dvc"
+
+
+class Parameters(Group):
+    """The whole tree, as conf/ and ``--params`` spell it."""
+
+    dataset: DatasetParameters = DatasetParameters()
+    sample: SampleParameters = SampleParameters()
+    on_duplicate: Literal["drop", "error", "keep"] = "drop"
+    preparation: PreparationParameters = PreparationParameters()
+    contamination: ContaminationParameters = ContaminationParameters()
+    backbone: str = "efficientnet_lite0"
+    views: ViewParameters = ViewParameters()
+    features: FeatureParameters = FeatureParameters()
+    detector: str = "differnet"
+    flow: FlowParameters = FlowParameters()
+    training: TrainingParameters = TrainingParameters()
+    refinement: RefinementParameters = RefinementParameters()
+    evaluation: EvaluationParameters = EvaluationParameters()
+    lineage: LineageParameters = LineageParameters()
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    seed: int = Field(default=0, ge=0)
+    data_root: str = "data"
+
+    @model_validator(mode="after")
+    def _budget_holds_the_loop(self) -> Self:
+        loop = self.refinement
+        spent = loop.pretrain_epochs + loop.max_cycles * loop.epochs_per_cycle
+        if spent > self.training.epochs:
+            raise ValueError(
+                f"refinement.pretrain_epochs + refinement.max_cycles x refinement.epochs_per_cycle is {spent}, "
+                f"above training.epochs = {self.training.epochs}, the budget every strategy shares"
+            )
+        return self
+
+
+def check_parameters(raw: Mapping[str, Any]) -> Parameters:
+    """Build the parameter tree from merged configuration, or name every fault in one message.
+
+    Raises:
+        ParameterError: an unknown key at any depth, a wrong type or a value out of range.
+    """
+    try:
+        return Parameters.model_validate(dict(raw), strict=False)
+    except ValidationError as error:
+        lines = [_fault_line(fault) for fault in error.errors()]
+        count = "1 fault" if len(lines) == 1 else f"{len(lines)} faults"
+        raise ParameterError(
+            "\n".join([f"{count} in the parameters:", *[f"  - {x}" for x in lines]])
+        ) from error
+
+
+def result_digest(parameters: Parameters) -> str:
+    """Return 8 hex digits that identify every parameter able to change a result.
+
+    Device, data_root and lineage say where work is done, batch and shard sizes of extraction how it is cut up:
+    they are left out.
+    """
+    tree = parameters.model_dump(mode="json", exclude={"device", "data_root", "lineage"})
+    for key in ("batch_views", "shard_images"):
+        del tree["features"][key]
+    if parameters.dataset.name != "sample":
+        del tree["sample"]
+    if parameters.dataset.path:
+        tree["dataset"]["path"] = PurePath(parameters.dataset.path).as_posix()
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def cell_name(parameters: Parameters) -> str:
+    """Return the folder name of this experiment: readable, and unique to its parameters.
+
+    >>> cell_name(Parameters())[:-8]
+    'sample-level0.2-differnet-seed0-'
+    """
+    dataset = parameters.dataset
+    parts = [dataset.name, dataset.product_class] if dataset.product_class else [dataset.name]
+    level = f"level{parameters.contamination.level:g}"
+    return "-".join([*parts, level, parameters.detector, f"seed{parameters.seed}", result_digest(parameters)])
+
+
+def _fault_line(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"{key} is no parameter; {_nearest_key(fault['loc'])}"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if not key:
+        return message
+    return f"{key} = {fault['input']!r}: {message}"
+
+
+def _nearest_key(loc: tuple[str | int, ...]) -> str:
+    model: type[BaseModel] = Parameters
+    for part in loc[:-1]:
+        annotation = model.model_fields[str(part)].annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    prefix = ".".join(str(part) for part in loc[:-1])
+    hint = nearest(str(loc[-1]), model.model_fields)
+    return f"in '{prefix}': {hint}" if prefix else hint

@@ -1,0 +1,25 @@
+"""Every pipeline by name; ``__default__`` runs them all."""
+
+from kedro.pipeline import Pipeline
+
+from irp_kedro.pipelines.contamination.pipeline import create_pipeline as contamination
+from irp_kedro.pipelines.evaluation.pipeline import create_pipeline as evaluation
+from irp_kedro.pipelines.features.pipeline import create_pipeline as features
+from irp_kedro.pipelines.ingestion.pipeline import create_pipeline as ingestion
+from irp_kedro.pipelines.oracle.pipeline import create_pipeline as oracle
+from irp_kedro.pipelines.refinement.pipeline import create_pipeline as refinement
+from irp_kedro.pipelines.reporting.pipeline import create_pipeline as reporting
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Return the pipelines in the order in which they run, and their sum."""
+    pipelines = {
+        "ingestion": ingestion(),
+        "contamination": contamination(),
+        "features": features(),
+        "refinement": refinement(),
+        "evaluation": evaluation(),
+        "oracle": oracle(),
+        "reporting": reporting(),
+    }
+    return {"__default__": sum(pipelines.values(), start=Pipeline([])), **pipelines}

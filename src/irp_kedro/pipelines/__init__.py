@@ -1,0 +1,1 @@
+"""Pipelines: one package each; they meet only in the catalog."""

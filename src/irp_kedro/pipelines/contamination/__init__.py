@@ -1,0 +1,1 @@
+"""Inject known defects at a level, and freeze the test split."""

@@ -1,0 +1,1 @@
+"""Labels are joined here, and nowhere before."""

@@ -1,0 +1,63 @@
+"""Nodes of ``evaluation``."""
+
+from typing import Any
+
+import pandas as pd
+
+from irp_kedro.core.evaluation import audit_removals, image_metrics, rank_by_suspicion, removal_metrics
+from irp_kedro.core.manifest import ANOMALOUS, as_manifest, labels_known
+from irp_kedro.core.records import last_scores
+from irp_kedro.parameters import EvaluationParameters
+
+
+def score_test_split(
+    model: Any, feature_bank: Any, test_manifest: pd.DataFrame, device: str
+) -> pd.DataFrame:
+    """Return the detector's score and verdict for every test image; its threshold came with it."""
+    from irp_kedro.strategies import score_images
+
+    test = as_manifest(test_manifest)
+    scores = score_images(model, feature_bank, list(test["digest"]), device) if len(test) else []
+    table = test[["image_id", "path"]].assign(score=scores)
+    return table.assign(threshold=model.config["threshold"], flagged=table["score"] > model.config["threshold"])
+
+
+def audit(
+    removal_log: pd.DataFrame, training_manifest: pd.DataFrame, snapshots: list[Any]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the removal log with labels, and every training image from most to least suspect."""
+    training = as_manifest(training_manifest)
+    scores = last_scores([cycle.record for cycle in snapshots])
+    suspicion = rank_by_suspicion(removal_log, training, scores)
+    return audit_removals(removal_log, suspicion), suspicion
+
+
+def measure(
+    test_scores: pd.DataFrame,
+    test_manifest: pd.DataFrame,
+    suspicion_ranking: pd.DataFrame,
+    cycle_history: pd.DataFrame,
+    contamination_record: dict[str, Any],
+    evaluation: EvaluationParameters,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the metrics of one strategy: test images, removals, contamination and cost."""
+    test = as_manifest(test_manifest)
+    joined = test_scores.merge(test[["image_id", "label"]], on="image_id", validate="one_to_one")
+    image: dict[str, Any] = {"labels_known": labels_known(test), "n_images": len(test)}
+    if image["labels_known"]:
+        image |= image_metrics(
+            joined["score"].to_numpy(),
+            (joined["label"] == ANOMALOUS).to_numpy(),
+            threshold=float(test_scores["threshold"].iloc[0]),
+            bootstrap_samples=evaluation.bootstrap_samples,
+            seed=seed,
+        )
+    last = cycle_history.iloc[-1]
+    return {
+        "image": image,
+        "removals": removal_metrics(suspicion_ranking),
+        "achieved_contamination": contamination_record["achieved_contamination"],
+        "loop": {"cycles": int(last["cycle"]), "epochs": int(last["epochs"]), "stop": str(last["stop"])},
+        "seconds": {"refinement": float(cycle_history["seconds"].sum())},
+    }

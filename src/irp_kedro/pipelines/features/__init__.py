@@ -1,0 +1,1 @@
+"""Extract every image's features once, into the bank."""

@@ -1,0 +1,27 @@
+"""Wiring of ``features``."""
+
+from kedro.pipeline import Node, Pipeline
+
+from irp_kedro.pipelines.features import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Return the pipeline: ``prepared_images`` -> ``feature_bank``."""
+    return Pipeline(
+        [
+            Node(
+                nodes.extract_features,
+                name="extract_features",
+                inputs={
+                    "prepared_images": "prepared_images",
+                    "feature_store": "feature_store",
+                    "backbone": "params:backbone",
+                    "views": "params:views",
+                    "features": "params:features",
+                    "device": "params:device",
+                },
+                outputs="feature_bank",
+            )
+        ],
+        tags="features",
+    )

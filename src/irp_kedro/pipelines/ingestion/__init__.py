@@ -1,0 +1,1 @@
+"""Obtain a source, validate every image, and state how it is prepared."""

@@ -1,0 +1,47 @@
+"""Nodes of ``ingestion``."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from irp_kedro.core.manifest import as_manifest
+from irp_kedro.parameters import DatasetParameters, PreparationParameters, SampleParameters
+
+logger = logging.getLogger(__name__)
+
+
+def read_images(
+    raw_folder: Path, dataset: DatasetParameters, sample: SampleParameters, on_duplicate: Any
+) -> pd.DataFrame:
+    """Obtain the images of a source and return their validated manifest."""
+    from irp_kedro.datasets.sources import SourceRequest, find_source
+    from irp_kedro.datasets.validation import validate_images
+
+    request = SourceRequest(
+        path=Path(dataset.path).expanduser().resolve() if dataset.path else None,
+        product_class=dataset.product_class,
+        raw=raw_folder,
+        sample=sample,
+    )
+    manifest = validate_images(find_source(dataset.name).read(request), on_duplicate=on_duplicate)
+    counts = manifest.groupby(["split", "label"]).size()
+    listed = ", ".join(f"{split} {label} {count}" for (split, label), count in counts.items())
+    logger.info("%s: %d images (%s)", dataset.name, len(manifest), listed)
+    return manifest
+
+
+def prepare_images(manifest: pd.DataFrame, preparation: PreparationParameters) -> Any:
+    """State how every image is cropped and resized, and how many defect masks the crop loses."""
+    from irp_kedro.datasets.validation import count_lost_masks
+    from irp_kedro.features.preparation import Preparation, PreparedImages
+
+    checked = as_manifest(manifest)
+    lost, total = count_lost_masks(checked, crop=preparation.crop)
+    if lost:
+        logger.warning("The %s crop loses %d of %d defect masks entirely.", preparation.crop, lost, total)
+    else:
+        logger.info("The crop (%s) keeps a part of all %d defect masks.", preparation.crop, total)
+    paths = {digest: Path(path) for digest, path in zip(checked["digest"], checked["path"], strict=True)}
+    return PreparedImages(paths, Preparation(crop=preparation.crop, size=preparation.size))

@@ -1,0 +1,64 @@
+"""Nodes of ``oracle``: labels choose the training set here, so nothing of it may flow back."""
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from irp_kedro.core.evaluation import image_metrics, label_free_threshold
+from irp_kedro.core.manifest import ANOMALOUS, NORMAL, as_manifest, labels_known
+from irp_kedro.parameters import (
+    EvaluationParameters,
+    FlowParameters,
+    RefinementParameters,
+    TrainingParameters,
+    ViewParameters,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def train_on_clean_set(
+    training_manifest: pd.DataFrame,
+    test_manifest: pd.DataFrame,
+    feature_bank: Any,
+    detector: str,
+    refinement: RefinementParameters,
+    training: TrainingParameters,
+    flow: FlowParameters,
+    views: ViewParameters,
+    evaluation: EvaluationParameters,
+    seed: int,
+    device: str,
+) -> dict[str, Any]:
+    """Return the metrics of the detector that was trained without a single injected defect."""
+    from irp_kedro.strategies import LoopSettings, run_strategy, score_images
+
+    labelled, test = as_manifest(training_manifest), as_manifest(test_manifest)
+    if not (labels_known(labelled) and labels_known(test)):
+        reason = "No oracle: the training or the test images have no labels."
+        logger.info(reason)
+        return {"available": False, "reason": reason}
+    clean = labelled[labelled["label"] == NORMAL]
+    settings = LoopSettings(
+        detector=detector,
+        refinement=refinement,
+        training=training,
+        flow=flow,
+        views=views,
+        seed=seed,
+        device=device,
+    )
+    *_, last = run_strategy("vanilla", clean, feature_bank, settings)
+    threshold = label_free_threshold(
+        pd.Series(last.record.final_scores).to_numpy(), false_alarm_rate=evaluation.false_alarm_rate
+    )
+    scores = score_images(last.model, feature_bank, list(test["digest"]), device)
+    image = image_metrics(
+        scores,
+        (test["label"] == ANOMALOUS).to_numpy(),
+        threshold=threshold,
+        bootstrap_samples=evaluation.bootstrap_samples,
+        seed=seed,
+    )
+    return {"available": True, "image": image, "n_training": len(clean), "seconds": last.seconds}

@@ -1,0 +1,26 @@
+"""Wiring of ``oracle``."""
+
+from kedro.pipeline import Node, Pipeline
+
+from irp_kedro.pipelines.oracle import nodes
+
+PARAMETERS = ("detector", "refinement", "training", "flow", "views", "evaluation", "seed", "device")
+
+
+def create_pipeline() -> Pipeline:
+    """Return the pipeline: the truly clean part of ``training_manifest`` -> ``oracle.metrics``."""
+    sets = ("training_manifest", "test_manifest", "feature_bank")
+    return Pipeline(
+        [
+            Node(
+                nodes.train_on_clean_set,
+                name="train_on_clean_set",
+                inputs={**{name: name for name in sets}, **{name: f"params:{name}" for name in PARAMETERS}},
+                outputs="metrics",
+            )
+        ],
+        namespace="oracle",
+        inputs=set(sets),
+        parameters=set(PARAMETERS),
+        tags="oracle",
+    )

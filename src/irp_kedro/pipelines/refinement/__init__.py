@@ -1,0 +1,1 @@
+"""The strategies side by side, each in its own namespace."""

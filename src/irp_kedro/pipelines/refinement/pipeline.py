@@ -1,0 +1,55 @@
+"""Wiring of ``refinement``."""
+
+from kedro.pipeline import Node, Pipeline
+
+from irp_kedro.parameters import STRATEGIES, Strategy
+from irp_kedro.pipelines.refinement import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Return one namespace a strategy, all from the same ``training_manifest`` and ``feature_bank``."""
+    return sum((_strategy_pipeline(strategy) for strategy in STRATEGIES), start=_shared())
+
+
+def _shared() -> Pipeline:
+    names = ("detector", "refinement", "training", "flow", "views", "seed", "device")
+    return Pipeline(
+        [
+            Node(
+                nodes.settle_loop,
+                name="settle_loop",
+                inputs={name: f"params:{name}" for name in names},
+                outputs="loop_settings",
+            )
+        ],
+        tags="refinement",
+    )
+
+
+def _strategy_pipeline(strategy: Strategy) -> Pipeline:
+    shared = {"training_manifest", "feature_bank", "loop_settings"}
+    return Pipeline(
+        [
+            Node(
+                nodes.STRATEGY_NODES[strategy],
+                name="refine_training_set",
+                inputs={name: name for name in sorted(shared)},
+                outputs="snapshots",
+            ),
+            Node(
+                nodes.record_refinement,
+                name="record_refinement",
+                inputs={
+                    "snapshots": "snapshots",
+                    "training_manifest": "training_manifest",
+                    "loop_settings": "loop_settings",
+                    "evaluation": "params:evaluation",
+                },
+                outputs=["refined_manifest", "removal_log", "cycle_history", "model"],
+            ),
+        ],
+        namespace=strategy,
+        inputs=shared,
+        parameters={"evaluation"},
+        tags="refinement",
+    )

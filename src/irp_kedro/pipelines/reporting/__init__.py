@@ -1,0 +1,1 @@
+"""This cell's summary, and the tables over all cells found."""

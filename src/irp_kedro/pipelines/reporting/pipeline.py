@@ -1,0 +1,42 @@
+"""Wiring of ``reporting``."""
+
+from kedro.pipeline import Node, Pipeline
+
+from irp_kedro.parameters import STRATEGIES
+from irp_kedro.pipelines.reporting import nodes
+
+MEASURED = (*STRATEGIES, "oracle")
+
+
+def create_pipeline() -> Pipeline:
+    """Return the pipeline: every strategy's metrics -> ``summary_table``, ``report`` and tables over all cells."""
+    return Pipeline(
+        [
+            Node(
+                nodes.record_parameters,
+                name="record_parameters",
+                inputs="parameters",
+                outputs="cell_parameters",
+            ),
+            Node(
+                nodes.summarise_cell,
+                name="summarise_cell",
+                inputs={
+                    "cell_parameters": "cell_parameters",
+                    **{name: f"{name}_metrics" for name in MEASURED},
+                    "feature_bank_record": "feature_bank_record",
+                },
+                outputs=["summary_table", "report"],
+            ),
+            Node(
+                nodes.tabulate_cells,
+                name="tabulate_cells",
+                # The cell's own table is an input too, so that it is written before all of them are read.
+                inputs={"summary_table": "summary_table", "cell_results": "cell_results"},
+                outputs=["auroc_by_contamination", "removals_by_contamination"],
+            ),
+        ],
+        # A node may not name another namespace's entry itself; the pipeline's inputs may.
+        inputs={f"{name}_metrics": f"{name}.metrics" for name in MEASURED},
+        tags="reporting",
+    )

@@ -1,0 +1,170 @@
+"""Results as tables: one row a strategy, then the paper's Tables 1 and 2 over all cells."""
+
+import resource
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from irp_kedro.parameters import STRATEGIES, cell_name, check_parameters
+
+SHOWN = {
+    "image_auroc": "image AUROC",
+    "image_auroc_low": "95 % from",
+    "image_auroc_high": "to",
+    "average_precision": "AP",
+    "f1": "F1",
+    "n_removed": "removed",
+    "bad_removed": "bad",
+    "good_removed": "good",
+    "removal_precision": "precision",
+    "removal_recall": "recall",
+    "false_removal_rate": "false removals",
+    "ranking_average_precision": "ranking AP",
+    "refinement_seconds": "seconds",
+}
+
+
+def summarise(
+    parameters: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]], extraction: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Return one row a strategy, the oracle last where there is one.
+
+    Args:
+        parameters: of the cell, complete.
+        metrics: of each strategy, and of ``oracle``.
+        extraction: what filling the feature bank cost in this run.
+    """
+    checked = check_parameters(parameters)
+    cell = {
+        "cell": cell_name(checked),
+        "dataset": checked.dataset.name,
+        "product_class": checked.dataset.product_class,
+        "level": checked.contamination.level,
+        "definition": checked.contamination.definition,
+        "achieved_contamination": metrics["vanilla"]["achieved_contamination"],
+        "detector": checked.detector,
+        "seed": checked.seed,
+    }
+    cost = {
+        "images_extracted": extraction["extracted"],
+        "extraction_seconds": extraction["seconds"],
+        "peak_memory_mb": peak_memory_mb(),
+    }
+    rows = [{**cell, "strategy": name, **_strategy_row(metrics[name]), **cost} for name in STRATEGIES]
+    if metrics["oracle"]["available"]:
+        rows.append({**cell, "strategy": "oracle", **_image_row(metrics["oracle"]["image"])})
+    return pd.DataFrame(rows)
+
+
+def as_markdown(summary: pd.DataFrame) -> str:
+    """Return a page that shows the summary and says what its columns mean."""
+    first = summary.iloc[0]
+    shown = [column for column in SHOWN if column in summary and summary[column].notna().any()]
+    header = "| strategy | " + " | ".join(SHOWN[column] for column in shown) + " |"
+    rule = "|---|" + "---:|" * len(shown)
+    body = [
+        f"| {row['strategy']} | " + " | ".join(_format(column, row[column]) for column in shown) + " |"
+        for _, row in summary.iterrows()
+    ]
+    return "\n".join([f"# {first['cell']}", "", describe(summary), "", header, rule, *body, "", _LEGEND, ""])
+
+
+def as_terminal_table(summary: pd.DataFrame) -> Table:
+    """Return the summary for a terminal."""
+    table = Table(title=str(summary.iloc[0]["cell"]), caption=describe(summary), title_justify="left")
+    shown = [column for column in SHOWN if column in summary and summary[column].notna().any()]
+    table.add_column("strategy", no_wrap=True)
+    for column in shown:
+        table.add_column(SHOWN[column], justify="right")
+    for _, row in summary.iterrows():
+        table.add_row(row["strategy"], *(_format(column, row[column]) for column in shown))
+    return table
+
+
+def describe(summary: pd.DataFrame) -> str:
+    """Return one sentence on how contaminated the training set was."""
+    first = summary.iloc[0]
+    if pd.isna(first["achieved_contamination"]):
+        return "No label was known: contamination is unknown, and nobody can say whether the removals are right."
+    achieved = 100 * first["achieved_contamination"]
+    return f"Level {first['level']:g} ({first['definition']}): {achieved:.1f} % of the training set is defective."
+
+
+def auroc_by_contamination(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return mean AUROC and its spread over seeds by set, strategy and level (the paper's Table 1)."""
+    return _over_seeds(cells, {"image_auroc": "auroc"})
+
+
+def removals_by_contamination(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return mean good and bad removals by set, strategy and level (the paper's Table 2)."""
+    refining = cells[~cells["strategy"].isin(["vanilla", "oracle"])]
+    if "bad_removed" not in refining:
+        refining = refining.assign(bad_removed=float("nan"), good_removed=float("nan"))
+    return _over_seeds(refining, {"good_removed": "good", "bad_removed": "bad"})
+
+
+def peak_memory_mb() -> float:
+    """Return the largest resident size that this process has had, MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+
+
+def _over_seeds(cells: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    keys = ["dataset", "product_class", "definition", "detector", "strategy", "level"]
+    # One row a seed and setting: of cells that differ in parameters not listed here, none is silently averaged.
+    filled = cells.assign(product_class=cells["product_class"].fillna(""))
+    grouped = filled.groupby([*keys, filled["cell"].str[:-9].str.replace(r"-seed\d+", "", regex=True)])
+    parts = [
+        grouped[column].agg(["mean", "std"]).rename(columns={"mean": name, "std": f"{name}_seed_std"})
+        for column, name in columns.items()
+    ]
+    table = pd.concat([*parts, grouped["cell"].count().rename("cells")], axis=1)
+    return table.reset_index().drop(columns="cell")
+
+
+def _strategy_row(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    removals = metrics["removals"]
+    return {
+        **_image_row(metrics["image"]),
+        "n_removed": removals["n_removed"],
+        "bad_removed": removals.get("bad_removed"),
+        "good_removed": removals.get("good_removed"),
+        "removal_precision": removals.get("precision"),
+        "removal_recall": removals.get("recall"),
+        "false_removal_rate": removals.get("false_removal_rate"),
+        "ranking_average_precision": removals.get("ranking_average_precision"),
+        "cycles": metrics["loop"]["cycles"],
+        "refinement_seconds": metrics["seconds"]["refinement"],
+    }
+
+
+def _image_row(image: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = image.get("image_auroc_interval") or (None, None)
+    return {
+        "image_auroc": image.get("image_auroc"),
+        "image_auroc_low": low,
+        "image_auroc_high": high,
+        "average_precision": image.get("average_precision"),
+        "f1": image.get("f1"),
+    }
+
+
+def _format(column: str, value: Any) -> str:  # noqa: ANN401 - a cell of a table
+    if pd.isna(value):
+        return "-"
+    if column in {"n_removed", "bad_removed", "good_removed"}:
+        return str(int(value))
+    if column == "refinement_seconds":
+        return f"{value:.1f}"
+    return f"{value:.3f}"
+
+
+_LEGEND = """\
+`image AUROC`, its 95 % bootstrap interval, average precision (`AP`) and `F1` are of the frozen test split; the
+threshold of F1 was stored with the model before any test label was read. `removed` counts images that left the
+training set: `bad` were injected defects, `good` were not. `false removals` is the share of good images removed.
+`ranking AP` is the average precision of the order in which images were suspected. `oracle` is the same detector on
+the truly clean set: the ceiling. `seconds` is the time of the loop."""

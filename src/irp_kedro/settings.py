@@ -1,0 +1,13 @@
+"""Kedro's project settings."""
+
+from irp_kedro.hooks import ParameterHooks, SummaryHooks
+
+HOOKS = (ParameterHooks(), SummaryHooks())
+
+# Setting this drops Kedro's defaults, so all three stand here. "soft" keeps the keys of a group that an
+# environment or --params does not name; Kedro's own default replaces the whole group.
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft"},
+}

@@ -1,0 +1,165 @@
+"""A strategy on a feature bank: build detector and judge, walk the loop, hand over each cycle."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import Tensor
+
+from irp_kedro.core import seeding
+from irp_kedro.core.detector import BlindSet
+from irp_kedro.core.judging import Apart, HeldOut, InSample, Judge
+from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
+from irp_kedro.detectors.registry import BankDetector, detector_type
+from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
+from irp_kedro.errors import ParameterError
+from irp_kedro.features.bank import FeatureBank
+from irp_kedro.parameters import (
+    FlowParameters,
+    RefinementParameters,
+    Strategy,
+    TrainingParameters,
+    ViewParameters,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings:
+    """All that a strategy needs besides its images."""
+
+    detector: str
+    refinement: RefinementParameters
+    training: TrainingParameters
+    flow: FlowParameters
+    views: ViewParameters
+    seed: int
+    device: str
+
+    @property
+    def judge(self) -> str:
+        """Name of the judging detector; empty ``refinement.judge`` lets the trained kind judge."""
+        return self.refinement.judge or self.detector
+
+    @property
+    def detector_settings(self) -> DetectorSettings:
+        """What detectors are told."""
+        return DetectorSettings(
+            flow=self.flow,
+            training=self.training,
+            views=self.views,
+            score=self.refinement.score,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleResult:
+    """A cycle as it is kept.
+
+    Attributes:
+        record: what the loop did.
+        seconds: wall time of this cycle.
+        model: the trained detector, on the last cycle; ``None`` before it.
+    """
+
+    record: RefinementCycle
+    seconds: float
+    model: TrainedDetector | None
+
+
+def run_strategy(
+    strategy: Strategy, training: pd.DataFrame, bank: FeatureBank, settings: LoopSettings
+) -> Iterator[CycleResult]:
+    """Walk the loop of ``strategy`` over a training manifest and yield each cycle as soon as it is done.
+
+    Only image ids and digests are taken from the manifest: no path, label or mask goes further than this line.
+
+    Raises:
+        ThresholdUndefinedError: T x median was asked for and the median score is not positive.
+    """
+    images = BlindSet.of(training, seed=settings.seed)
+    features = load_features(bank, images.digests, settings.device)
+    detector = detector_type(settings.detector)(features, settings.detector_settings)
+    judge = build_judge(detector, features, settings)
+    plan = plan_for(strategy, settings.refinement, settings.training.epochs)
+    started = time.perf_counter()
+    for record in refine(detector, judge, images, plan):
+        seconds = time.perf_counter() - started
+        _log(strategy, record)
+        yield CycleResult(
+            record=record, seconds=seconds, model=detector.export() if record.is_last else None
+        )
+        started = time.perf_counter()
+
+
+def build_judge(detector: BankDetector, features: Tensor, settings: LoopSettings) -> Judge:
+    """Return the judge that ``refinement.scoring`` and ``refinement.judge`` ask for."""
+    rule = settings.refinement
+    same = settings.judge == settings.detector
+    if rule.scoring == "in_sample" and same:
+        return InSample(detector)
+    judge_type = detector_type(settings.judge)
+    template = detector if same else judge_type(features, settings.detector_settings, "judge")
+    fresh: Callable[[str], BankDetector] = template.fresh
+    if rule.scoring == "in_sample":
+        return Apart(fresh, rule.pretrain_epochs)
+    folds_seed = seeding.stream_seed(settings.seed, "judge")
+    return HeldOut(fresh, folds=rule.folds, epochs=rule.pretrain_epochs, seed=folds_seed)
+
+
+def load_features(bank: FeatureBank, digests: Sequence[str], device: str) -> Tensor:
+    """Return features (n_images, n_views, n_features), float16, resident on ``device``."""
+    return torch.from_numpy(bank.read(digests)).to(resolve_device(device))
+
+
+def score_images(
+    model: TrainedDetector, bank: FeatureBank, digests: Sequence[str], device: str
+) -> npt.NDArray[np.float64]:
+    """Return a saved detector's score of each image, higher = more anomalous."""
+    features = load_features(bank, digests, device)
+    detector = detector_type(model.detector).restore(model, features)
+    return detector.score(np.arange(len(digests)))
+
+
+def resolve_device(device: str) -> torch.device:
+    """Return the device a parameter names; ``auto`` is CUDA where there is one.
+
+    Raises:
+        ParameterError: CUDA was asked for by name and is not there.
+    """
+    available = torch.cuda.is_available()
+    if device == "auto":
+        return torch.device("cuda" if available else "cpu")
+    if device.startswith("cuda") and not available:
+        raise ParameterError(
+            f"device = '{device}', but torch {torch.__version__} sees no CUDA device here; "
+            "use --params device=cpu, or install a CUDA build of torch (README, 'CPU or GPU')."
+        )
+    return torch.device(device)
+
+
+def _log(strategy: str, record: RefinementCycle) -> None:
+    loss = f"{record.losses[-1]:.3f}" if record.losses else "-"
+    if not record.judged:
+        logger.info("%s, cycle 0: %d images, loss %s", strategy, len(record.kept), loss)
+    else:
+        logger.info(
+            "%s, cycle %d: median %.3f, threshold %.3f, %d above, removed %d, %d images left, loss %s",
+            strategy,
+            record.cycle,
+            record.median_score,
+            record.threshold,
+            record.above,
+            len(record.decisions),
+            len(record.kept),
+            loss,
+        )
+    if record.is_last:
+        logger.info("%s: ended after %d epochs: %s", strategy, record.epochs, record.stop)
