@@ -6,8 +6,11 @@ from typing import Any
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import CONTEXT_SETTINGS
+from kedro.io import DatasetError
 
 from irp_kedro.errors import IrpError
+
+RUN: Any = kedro_run.callback
 
 
 @click.group(context_settings=CONTEXT_SETTINGS, name="irp_kedro")
@@ -17,7 +20,7 @@ def cli() -> None:
 
 def _run_or_explain(*, traceback: bool, **arguments: Any) -> Any:  # noqa: ANN401 - Kedro's own arguments
     try:
-        return kedro_run.callback(**arguments)
+        return RUN(**arguments)
     except Exception as error:
         fault = _own_error(error)
         if traceback or fault is None:
@@ -27,10 +30,10 @@ def _run_or_explain(*, traceback: bool, **arguments: Any) -> Any:  # noqa: ANN40
         sys.exit(1)
 
 
-def _own_error(error: BaseException | None) -> IrpError | None:
-    """Return the IrpError that ``error`` is or was raised from, if there is one."""
+def _own_error(error: BaseException | None) -> BaseException | None:
+    """Return the explained error that ``error`` is or was raised from, if there is one."""
     while error is not None:
-        if isinstance(error, IrpError):
+        if isinstance(error, (IrpError, DatasetError)):
             return error
         error = error.__cause__ or error.__context__
     return None

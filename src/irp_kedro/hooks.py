@@ -1,11 +1,12 @@
 """Kedro hooks: check every parameter before anything runs, name the cell, print the summary at the end."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
 from omegaconf import OmegaConf
 
 from irp_kedro.datasets.sources import check_source_name
@@ -29,15 +30,15 @@ class ParameterHooks:
         parameters = check_parameters(context.config_loader["parameters"])
         check_names(parameters)
         data_root = context.project_path / Path(parameters.data_root).expanduser()
-        OmegaConf.register_new_resolver("cell", lambda: cell_name(parameters), replace=True)
-        OmegaConf.register_new_resolver("data_root", lambda: data_root.as_posix(), replace=True)
+        OmegaConf.register_new_resolver("cell", partial(cell_name, parameters), replace=True)
+        OmegaConf.register_new_resolver("data_root", data_root.as_posix, replace=True)
 
 
 class SummaryHooks:
     """Show the strategies side by side when a run that made the summary ends."""
 
     @hook_impl
-    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Any, catalog: CatalogProtocol) -> None:  # noqa: ANN401, ARG002
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Print the table and where to find the rest."""
         if "summary_table" not in pipeline.all_outputs():
             return
@@ -47,7 +48,7 @@ class SummaryHooks:
 
         console = Console()
         console.print(as_terminal_table(catalog.load("summary_table")))
-        console.print(f"Report: {catalog['report']._filepath}", soft_wrap=True, highlight=False)
+        console.print(f"Report: {getattr(catalog['report'], '_filepath', '')}", soft_wrap=True, highlight=False)
 
 
 def check_names(parameters: Parameters) -> None:

@@ -17,7 +17,7 @@ from irp_kedro.core.judging import Apart, HeldOut, InSample, Judge
 from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
 from irp_kedro.detectors.registry import BankDetector, detector_type
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
-from irp_kedro.errors import ParameterError
+from irp_kedro.errors import IncompleteRunError, ParameterError
 from irp_kedro.features.bank import FeatureBank
 from irp_kedro.parameters import (
     FlowParameters,
@@ -73,6 +73,13 @@ class CycleResult:
     seconds: float
     model: TrainedDetector | None
 
+    @property
+    def trained(self) -> TrainedDetector:
+        """The trained detector; only the last cycle has one."""
+        if self.model is None:
+            raise IncompleteRunError(f"Cycle {self.record.cycle} is not the last one; it keeps no model.")
+        return self.model
+
 
 def run_strategy(
     strategy: Strategy, training: pd.DataFrame, bank: FeatureBank, settings: LoopSettings
@@ -93,9 +100,7 @@ def run_strategy(
     for record in refine(detector, judge, images, plan):
         seconds = time.perf_counter() - started
         _log(strategy, record)
-        yield CycleResult(
-            record=record, seconds=seconds, model=detector.export() if record.is_last else None
-        )
+        yield CycleResult(record=record, seconds=seconds, model=detector.export() if record.is_last else None)
         started = time.perf_counter()
 
 
@@ -122,7 +127,9 @@ def load_features(bank: FeatureBank, digests: Sequence[str], device: str) -> Ten
 def score_images(
     model: TrainedDetector, bank: FeatureBank, digests: Sequence[str], device: str
 ) -> npt.NDArray[np.float64]:
-    """Return a saved detector's score of each image, higher = more anomalous."""
+    """Return a saved detector's score of each image, higher = more anomalous; of none, none."""
+    if not digests:
+        return np.empty(0)
     features = load_features(bank, digests, device)
     detector = detector_type(model.detector).restore(model, features)
     return detector.score(np.arange(len(digests)))

@@ -5,6 +5,7 @@ levels are nested: what 0.1 injects, 0.3 injects too (decision 0006).
 """
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +46,8 @@ def contaminate(manifest: pd.DataFrame, ask: ContaminationParameters, *, seed: i
         seed: of the draw from the pool.
 
     Raises:
-        ContaminationError: the pool is too small and ``on_shortage`` is ``error``.
+        ContaminationError: the pool is too small and ``on_shortage`` is ``error``, or empty and it is
+            ``subsample_normals``.
     """
     train = manifest[manifest["split"] == "train"]
     if (train["label"] == UNKNOWN).any():
@@ -57,7 +59,7 @@ def contaminate(manifest: pd.DataFrame, ask: ContaminationParameters, *, seed: i
     wanted = wanted_injections(ask, n_normal=len(normals), n_defects=n_defects)
     kept_normals, injected = _settle_shortage(normals, pool, wanted, ask, seed)
     training = pd.concat([kept_normals, injected])
-    record = _record(ask, kept_normals, injected, pool, wanted, seed)
+    record = _record(ask, kept_normals, injected, pool, wanted=wanted, seed=seed)
     logger.info(
         "contamination %g (%s): %d defects injected among %d images, achieved %.1f %%",
         ask.level,
@@ -73,15 +75,19 @@ def split_pool(manifest: pd.DataFrame, *, split_seed: int) -> tuple[pd.DataFrame
     """Return the injection pool, in the order in which it is drawn by default, and the test split.
 
     A source that brings anomalous training images (KSDD2) has its pool; elsewhere exactly half of the test
-    defects is taken, each type in proportion (largest remainder; decision 0013).
+    defects is taken, each type in proportion (largest remainder; decision 0013). Copies of one image stay
+    together: none may be tested on whose copy was trained on.
     """
     anomalous = manifest["label"] == ANOMALOUS
     test = manifest[manifest["split"] == "test"]
     if not _pool_is_split(manifest):
         return manifest[anomalous & (manifest["split"] == "train")], test
     defects = manifest[anomalous].sort_values("digest", kind="stable")
-    order = stratified_order(list(defects["defect_type"]), seeding.stream(split_seed, "split"))
-    pool = defects.iloc[order[: len(defects) // 2]]
+    contents = defects.drop_duplicates("digest")
+    order = stratified_order(list(contents["defect_type"]), seeding.stream(split_seed, "split"))
+    rank = _first_half(list(contents["digest"].iloc[order]), Counter(defects["digest"]))
+    pool = defects[defects["digest"].isin(rank)]
+    pool = pool.sort_values("digest", key=lambda digests: digests.map(rank), kind="stable")
     return pool, test[~test["image_id"].isin(pool["image_id"])]
 
 
@@ -124,6 +130,17 @@ def _pool_is_split(manifest: pd.DataFrame) -> bool:
     return not bool(((manifest["label"] == ANOMALOUS) & (manifest["split"] == "train")).any())
 
 
+def _first_half(digests: list[str], copies: Counter[str]) -> dict[str, int]:
+    """Return the rank of each digest taken until half of the images are; one with too many copies is passed."""
+    room = copies.total() // 2
+    rank: dict[str, int] = {}
+    for digest in digests:
+        if copies[digest] <= room:
+            room -= copies[digest]
+            rank[digest] = len(rank)
+    return rank
+
+
 def _settle_shortage(
     normals: pd.DataFrame, pool: pd.DataFrame, wanted: int, ask: ContaminationParameters, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -132,19 +149,20 @@ def _settle_shortage(
     if wanted <= len(pool):
         return normals, ordered.iloc[order[:wanted]]
     match ask.on_shortage:
-        case "error":
-            raise ContaminationError(
-                f"contamination.level = {ask.level:g} ({ask.definition}) asks for {wanted} defects and the "
-                f"injection pool has {len(pool)}. Lower the level, or set contamination.on_shortage to cap (inject "
-                "all there are) or subsample_normals (fewer normals, so that the fraction holds)."
-            )
         case "cap":
             return normals, ordered.iloc[order]
-        case "subsample_normals":
+        case "subsample_normals" if len(pool):
             keep = max(1, len(normals) * len(pool) // wanted)
             by_content = normals.sort_values("digest", kind="stable")
             drawn = seeding.stream(seed, "subsample_normals").permutation(len(by_content))[:keep]
             return by_content.iloc[np.sort(drawn)], ordered.iloc[order]
+        case _:
+            raise ContaminationError(
+                f"contamination.level = {ask.level:g} ({ask.definition}) asks for {wanted} defects and the "
+                f"injection pool has {len(pool)}. Lower the level, or set contamination.on_shortage to cap "
+                "(inject all there are) or, where there are any, to subsample_normals (fewer normals, so that "
+                "the fraction holds)."
+            )
 
 
 def _record(
@@ -152,6 +170,7 @@ def _record(
     normals: pd.DataFrame,
     injected: pd.DataFrame,
     pool: pd.DataFrame,
+    *,
     wanted: int,
     seed: int,
 ) -> dict[str, Any]:
@@ -174,8 +193,8 @@ def _record(
 
 def _unknown_record(train: pd.DataFrame, ask: ContaminationParameters) -> dict[str, Any]:
     logger.warning(
-        "No label is known for the %d training images: nothing is injected, contamination.level is ignored, and "
-        "how contaminated the set is stays unknown.",
+        "No label is known for the %d training images: nothing is injected, contamination.level is ignored, "
+        "and how contaminated the set is stays unknown.",
         len(train),
     )
     return {

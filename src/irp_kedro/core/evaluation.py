@@ -42,7 +42,7 @@ def image_metrics(
     counts = {"n_normal": int((~anomalous).sum()), "n_anomalous": int(anomalous.sum())}
     flagged = scores > threshold
     if anomalous.all() or not anomalous.any():
-        undefined = ("image_auroc", "image_auroc_interval", "average_precision", "f1")
+        undefined = ("image_auroc", "image_auroc_interval", "average_precision", "f1", "false_alarm_rate")
         return {**counts, **dict.fromkeys(undefined), "threshold": threshold}
     return {
         **counts,
@@ -103,7 +103,11 @@ def removal_metrics(suspicion: pd.DataFrame) -> dict[str, Any]:
         suspicion: what :func:`rank_by_suspicion` returned.
     """
     n_removed = int(suspicion["removed"].sum())
-    counts: dict[str, Any] = {"n_images": len(suspicion), "n_removed": n_removed, "labels_known": labels_known(suspicion)}
+    counts: dict[str, Any] = {
+        "n_images": len(suspicion),
+        "n_removed": n_removed,
+        "labels_known": labels_known(suspicion),
+    }
     if not counts["labels_known"]:
         return counts
     anomalous = suspicion["label"] == ANOMALOUS

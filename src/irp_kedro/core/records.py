@@ -88,6 +88,5 @@ def last_scores(cycles: Sequence[RefinementCycle]) -> dict[str, float]:
 
     The judge's scores rank the images; where nobody judged (vanilla), the trained detector's do.
     """
-    scores = dict(cycles[-1].final_scores)
-    judged = [cycle.judged for cycle in cycles if cycle.judged]
-    return judged[-1] if judged else scores
+    judged = {image: score for cycle in cycles for image, score in cycle.judged.items()}
+    return judged or dict(cycles[-1].final_scores)

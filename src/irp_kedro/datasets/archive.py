@@ -35,6 +35,11 @@ DAMAGE = (
 logger = logging.getLogger(__name__)
 
 
+def is_extracted(folder: Path) -> bool:
+    """Return whether ``folder`` is a whole extraction of some archive."""
+    return (folder / MARKER).is_file()
+
+
 def extract_archive(archive: Path, into: Path) -> Path:
     """Unpack ``archive`` to the folder ``into``, unless that has been done, and return ``into``.
 

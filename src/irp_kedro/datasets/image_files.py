@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from irp_kedro.core.manifest import ANOMALOUS
+from irp_kedro.datasets.archive import is_extracted
 from irp_kedro.datasets.download import extract_archive, fetch
 from irp_kedro.datasets.sources import ImageRecord, SourceRequest
 from irp_kedro.errors import SourceError, nearest
@@ -20,7 +21,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 logger = logging.getLogger(__name__)
 
 
-def obtain_folder(request: SourceRequest, *, name: str, url: str, checksum: str | None) -> Path:
+def obtain_folder(request: SourceRequest, *, name: str, url: str = "", checksum: str | None = None) -> Path:
     """Return the folder the user asked for: their own, or one extracted from their archive or the download.
 
     Args:
@@ -34,7 +35,10 @@ def obtain_folder(request: SourceRequest, *, name: str, url: str, checksum: str 
     """
     home = request.raw.absolute() / name
     if request.path is None:
-        return extract_archive(fetch(url, folder=home, checksum=checksum), home / "extracted")
+        extracted = home / "extracted"
+        if is_extracted(extracted):
+            return extracted  # the archive itself may have been deleted to save its space
+        return extract_archive(fetch(url, folder=home, checksum=checksum), extracted)
     archive = request.path.expanduser()
     if not archive.is_file():
         return require_folder(request.path)

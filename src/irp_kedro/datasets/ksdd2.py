@@ -3,6 +3,7 @@
 Layout: ``train/`` and ``test/`` hold ``NNNNN.png`` with its mask ``NNNNN_GT.png``, black where all is normal.
 """
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from irp_kedro.datasets.sources import ImageRecord, SourceRequest
 from irp_kedro.errors import SourceError
 
 ARCHIVE_URL = "https://go.vicos.si/kolektorsdd2"
-ARCHIVE_CHECKSUM: str | None = None
+# The authors publish no checksum; at least four projects recorded this one from downloads of their own.
+ARCHIVE_CHECKSUM = "sha256:edcdb486809b24f1d17b785e30c52fafc5999554dd5fe18ddf77b61ceb6f36a8"
 PRODUCT_CLASS = "ksdd2"
 DEFECT_TYPE = "defect"
 MASK_ENDING = "_GT"
+logger = logging.getLogger(__name__)
 
 
 def read(request: SourceRequest) -> list[ImageRecord]:
@@ -53,7 +56,7 @@ def _is_home(folder: Path) -> bool:
 
 
 def _list_split(folder: Path, executor: ThreadPoolExecutor) -> list[ImageRecord]:
-    files = list_images(folder)
+    files = [file for file in list_images(folder) if _is_numbered(file)]
     images = {file.stem: file for file in files if not file.stem.endswith(MASK_ENDING)}
     masks = {file.stem.removesuffix(MASK_ENDING): file for file in files if file.stem.endswith(MASK_ENDING)}
     # The union of both, so that validation meets an image without mask and a mask without image.
@@ -62,6 +65,14 @@ def _list_split(folder: Path, executor: ThreadPoolExecutor) -> list[ImageRecord]
         for stem in sorted(images.keys() | masks.keys())
     ]
     return list(executor.map(_record, pairs))
+
+
+def _is_numbered(file: Path) -> bool:
+    # The published archive holds "10301 (copy).png" and its mask: left-overs that would be duplicates.
+    numbered = file.stem.removesuffix(MASK_ENDING).isdigit()
+    if not numbered:
+        logger.warning("Skipped '%s': Kolektor SDD2 names its images by number.", file)
+    return numbered
 
 
 def _record(pair: tuple[Path, Path]) -> ImageRecord:

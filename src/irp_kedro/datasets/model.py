@@ -24,9 +24,7 @@ def read_model(path: Path) -> TrainedDetector:
     with safe_open(path, framework="pt") as file:
         header = file.metadata()
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    return TrainedDetector(
-        detector=header["detector"], tensors=tensors, config=json.loads(header["config"])
-    )
+    return TrainedDetector(detector=header["detector"], tensors=tensors, config=json.loads(header["config"]))
 
 
 class ModelDataset(AbstractDataset[TrainedDetector, TrainedDetector]):

@@ -14,31 +14,11 @@ from irp_kedro.datasets.image_files import (
     obtain_folder,
     pair_masks,
 )
+from irp_kedro.datasets.mvtec_addresses import ADDRESSES, archive_checksum, archive_url
 from irp_kedro.datasets.sources import ImageRecord, SourceRequest
 from irp_kedro.errors import SourceError, nearest
 
-ARCHIVE_URL = (
-    "https://www.mydrive.ch/shares/38536/3830184030e49fe74747669442f0f282/download/420938113-1629952094/"
-    "mvtec_anomaly_detection.tar.xz"
-)
-ARCHIVE_CHECKSUM = "sha256:cf4313b13603bec67abb49ca959488f7eedce2a9f7795ec54446c649ac98cd3d"
-CLASSES = (
-    "bottle",
-    "cable",
-    "capsule",
-    "carpet",
-    "grid",
-    "hazelnut",
-    "leather",
-    "metal_nut",
-    "pill",
-    "screw",
-    "tile",
-    "toothbrush",
-    "transistor",
-    "wood",
-    "zipper",
-)
+CLASSES = tuple(ADDRESSES)
 GOOD = "good"
 
 
@@ -50,9 +30,17 @@ def read(request: SourceRequest) -> list[ImageRecord]:
             those of this layout.
     """
     if request.path is None and request.product_class not in CLASSES:
-        # Refused before five gigabytes are fetched, not after.
+        # Refused before anything is fetched, not after.
         raise SourceError(f"MVTec AD {_wrong_class(request.product_class, CLASSES)}")
-    root = obtain_folder(request, name="mvtec_ad", url=ARCHIVE_URL, checksum=ARCHIVE_CHECKSUM)
+    if request.path is None:
+        root = obtain_folder(
+            request,
+            name=f"mvtec_ad/{request.product_class}",
+            url=archive_url(request.product_class),
+            checksum=archive_checksum(request.product_class),
+        )
+    else:
+        root = obtain_folder(request, name="mvtec_ad")
     folder = _find_class(root, request.product_class)
     return _list_class(folder, request.product_class or folder.name)
 

@@ -1,4 +1,4 @@
-"""``prepared_images``: where each image lies and how it is prepared; pixels are made when they are asked for."""
+"""``prepared_images``: where each image lies and how it is prepared; pixels are made when asked for."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,9 @@ class PreparedImagesDataset(AbstractDataset[PreparedImages, PreparedImages]):
     def load(self) -> PreparedImages:
         """Return the prepared images."""
         if not self._filepath.is_file():
-            raise DatasetError(f"No prepared images at '{self._filepath}'. Run: kedro run --pipelines ingestion")
+            raise DatasetError(
+                f"No prepared images at '{self._filepath}'. Run: kedro run --pipelines ingestion"
+            )
         recipe = json.loads(self._filepath.read_text())
         paths = {digest: Path(path) for digest, path in recipe["paths"].items()}
         return PreparedImages(paths, Preparation(crop=recipe["crop"], size=recipe["size"]))

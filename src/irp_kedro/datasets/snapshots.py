@@ -1,7 +1,7 @@
 """``snapshots``: every cycle of a refinement, each written whole or not at all.
 
-The refinement node yields one cycle at a time and this dataset owns all that a cycle writes, so that a kill leaves
-whole cycles only. ``cycle_000`` is the set before; saving it clears the cycles of an earlier run.
+The refinement node yields one cycle at a time and this dataset owns all that a cycle writes, so that a kill
+leaves whole cycles only. ``cycle_000`` is the set before; saving it clears the cycles of an earlier run.
 """
 
 import json

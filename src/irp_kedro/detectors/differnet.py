@@ -98,7 +98,7 @@ class DifferNet:
             latents, log_determinant = self.flow(batch)
             loss = negative_log_likelihood(latents, log_determinant).mean()
             self._optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self._optimiser.step()
             loss_sum += loss.detach() * len(batch)
         return loss_sum / len(vectors)
@@ -138,4 +138,3 @@ class DifferNet:
 
 def _evenly(available: int, wanted: int) -> Tensor:
     return torch.arange(wanted) * available // wanted
-

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 import torch
-from sklearn.covariance import LedoitWolf
+from sklearn.covariance import ledoit_wolf_shrinkage
 from torch import Tensor
 
 from irp_kedro.core.detector import Rows, Scores
@@ -33,23 +33,23 @@ class Gaussian:
         self.name = name
         self.averaged = features.float().mean(dim=1).double().cpu()
         self.mean: Tensor | None = None
-        self.precision: Tensor | None = None
+        self.whitening: Tensor | None = None
         self.deviation: Tensor | None = None
 
     def fit(self, rows: Rows, *, epochs: int) -> list[float]:
         """Estimate mean and covariance of ``rows`` from scratch; there are no epochs and no losses."""
         seen = self.averaged[torch.as_tensor(rows)]
         self.deviation = seen.std(dim=0, correction=0).clamp_min(SMALLEST_DEVIATION)
-        estimate = LedoitWolf().fit((seen / self.deviation).numpy())
-        self.mean = torch.as_tensor(estimate.location_)
-        self.precision = torch.as_tensor(estimate.precision_)
+        standardised = seen / self.deviation
+        self.mean = standardised.mean(dim=0)
+        self.whitening = _whitening(standardised - self.mean)
         return []
 
     def score(self, rows: Rows) -> Scores:
         """Return the distance of each image, higher = more anomalous."""
-        mean, precision, deviation = self._statistics()
+        mean, whitening, deviation = self._statistics()
         centred = self.averaged[torch.as_tensor(rows)] / deviation - mean
-        distance = ((centred @ precision) * centred).sum(dim=1) / centred.shape[1]
+        distance = (centred @ whitening.T).square().mean(dim=1)
         scores: Scores = distance.numpy().astype(np.float64)
         return scores
 
@@ -57,13 +57,13 @@ class Gaussian:
         """Return an untrained detector on the same features, averaged over views only once."""
         untrained = copy.copy(self)
         untrained.name = name
-        untrained.mean = untrained.precision = untrained.deviation = None
+        untrained.mean = untrained.whitening = untrained.deviation = None
         return untrained
 
     def export(self) -> TrainedDetector:
-        """Return mean, scale and precision matrix."""
-        mean, precision, deviation = self._statistics()
-        tensors = {"mean": mean, "precision": precision, "deviation": deviation}
+        """Return mean, scale and whitening matrix."""
+        mean, whitening, deviation = self._statistics()
+        tensors = {"mean": mean, "whitening": whitening, "deviation": deviation}
         config = {"settings": self.settings.as_config(), "name": self.name}
         return TrainedDetector(detector="gaussian", tensors=tensors, config=config)
 
@@ -72,11 +72,26 @@ class Gaussian:
         """Return a saved detector, bound to other images' features."""
         detector = cls(features, DetectorSettings.from_config(trained.config["settings"]))
         detector.mean = trained.tensors["mean"]
-        detector.precision = trained.tensors["precision"]
+        detector.whitening = trained.tensors["whitening"]
         detector.deviation = trained.tensors["deviation"]
         return detector
 
     def _statistics(self) -> tuple[Tensor, Tensor, Tensor]:
-        if self.mean is None or self.precision is None or self.deviation is None:
+        if self.mean is None or self.whitening is None or self.deviation is None:
             raise RuntimeError("A detector scores only after fit() or restore().")
-        return self.mean, self.precision, self.deviation
+        return self.mean, self.whitening, self.deviation
+
+
+def _whitening(centred: Tensor) -> Tensor:
+    """Return W with W'W the inverse of the shrunk covariance of ``centred`` (n_images, n_features).
+
+    scikit-learn's LedoitWolf inverts through an eigendecomposition, which is most of its time at this width.
+    """
+    n_images, n_features = centred.shape
+    covariance = centred.T @ centred / n_images
+    shrinkage = ledoit_wolf_shrinkage(centred.numpy(), assume_centered=True)
+    shrunk = (1 - shrinkage) * covariance
+    shrunk.diagonal().add_(shrinkage * covariance.trace() / n_features)
+    identity = torch.eye(n_features, dtype=centred.dtype)
+    whitening: Tensor = torch.linalg.solve_triangular(torch.linalg.cholesky(shrunk), identity, upper=False)
+    return whitening

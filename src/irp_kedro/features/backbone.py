@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import timm
 import torch
@@ -130,7 +131,7 @@ def _torchvision(name: str) -> PretrainedLevels:
         name, file, published.url, lambda: torchvision_models.get_model(name, weights=published)
     )
     if hasattr(model, "features"):
-        return PretrainedLevels(module=_Single(model.features))
+        return PretrainedLevels(module=_Single(cast("nn.Module", model.features)))
     if hasattr(model, "layer4"):
         extractor = create_feature_extractor(model, {"layer2": "0", "layer3": "1", "layer4": "2"})
         return PretrainedLevels(module=_Listed(extractor))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+from rich import box
 from rich.table import Table
 
 from irp_kedro.parameters import STRATEGIES, cell_name, check_parameters
@@ -69,28 +70,52 @@ def as_markdown(summary: pd.DataFrame) -> str:
         f"| {row['strategy']} | " + " | ".join(_format(column, row[column]) for column in shown) + " |"
         for _, row in summary.iterrows()
     ]
-    return "\n".join([f"# {first['cell']}", "", describe(summary), "", header, rule, *body, "", _LEGEND, ""])
+    return "\n".join([f"# {first['cell']}", "", describe(summary), "", header, rule, *body, "", LEGEND, ""])
 
 
 def as_terminal_table(summary: pd.DataFrame) -> Table:
-    """Return the summary for a terminal."""
-    table = Table(title=str(summary.iloc[0]["cell"]), caption=describe(summary), title_justify="left")
-    shown = [column for column in SHOWN if column in summary and summary[column].notna().any()]
+    """Return the summary for a terminal of 80 columns."""
+    table = Table(
+        title=str(summary.iloc[0]["cell"]), caption=describe(summary), box=box.SIMPLE_HEAD, padding=(0, 1)
+    )
     table.add_column("strategy", no_wrap=True)
-    for column in shown:
-        table.add_column(SHOWN[column], justify="right")
-    for _, row in summary.iterrows():
-        table.add_row(row["strategy"], *(_format(column, row[column]) for column in shown))
+    columns = {name: values for name, values in _terminal_columns(summary).items() if set(values) != {"-"}}
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for strategy, *values in zip(summary["strategy"], *columns.values(), strict=True):
+        table.add_row(strategy, *values)
     return table
+
+
+def _terminal_columns(summary: pd.DataFrame) -> dict[str, list[str]]:
+    def shown(column: str) -> list[str]:
+        return [_format(column, value) for value in summary.get(column, pd.Series(index=summary.index))]
+
+    low, high = shown("image_auroc_low"), shown("image_auroc_high")
+    return {
+        "AUROC": shown("image_auroc"),
+        "95 %": ["-" if a == "-" else f"{a[1:]}-{b.removeprefix('0')}" for a, b in zip(low, high, strict=True)],
+        "AP": shown("average_precision"),
+        "out": shown("n_removed"),
+        "bad": shown("bad_removed"),
+        "good": shown("good_removed"),
+        "prec.": shown("removal_precision"),
+        "recall": shown("removal_recall"),
+        "s": shown("refinement_seconds"),
+    }
 
 
 def describe(summary: pd.DataFrame) -> str:
     """Return one sentence on how contaminated the training set was."""
     first = summary.iloc[0]
     if pd.isna(first["achieved_contamination"]):
-        return "No label was known: contamination is unknown, and nobody can say whether the removals are right."
+        return (
+            "No label was known: contamination is unknown, and nobody can say whether the removals are right."
+        )
     achieved = 100 * first["achieved_contamination"]
-    return f"Level {first['level']:g} ({first['definition']}): {achieved:.1f} % of the training set is defective."
+    return (
+        f"Level {first['level']:g} ({first['definition']}): {achieved:.1f} % of the training set is defective."
+    )
 
 
 def auroc_by_contamination(cells: pd.DataFrame) -> pd.DataFrame:
@@ -162,9 +187,9 @@ def _format(column: str, value: Any) -> str:  # noqa: ANN401 - a cell of a table
     return f"{value:.3f}"
 
 
-_LEGEND = """\
+LEGEND = """\
 `image AUROC`, its 95 % bootstrap interval, average precision (`AP`) and `F1` are of the frozen test split; the
-threshold of F1 was stored with the model before any test label was read. `removed` counts images that left the
-training set: `bad` were injected defects, `good` were not. `false removals` is the share of good images removed.
-`ranking AP` is the average precision of the order in which images were suspected. `oracle` is the same detector on
-the truly clean set: the ceiling. `seconds` is the time of the loop."""
+threshold of F1 was stored with the model before any test label was read. `removed` counts images that left
+the training set: `bad` were injected defects, `good` were not. `false removals` is the share of good images
+removed. `ranking AP` is the average precision of the order in which images were suspected. `oracle` is the same
+detector on the truly clean set: the ceiling. `seconds` is the time of the loop."""

@@ -6,7 +6,7 @@ from irp_kedro.pipelines.contamination import nodes
 
 
 def create_pipeline() -> Pipeline:
-    """Return the pipeline: ``manifest`` -> ``training_manifest``, ``test_manifest``, ``contamination_record``."""
+    """Return the pipeline: ``manifest`` -> training and test manifests, ``contamination_record``."""
     return Pipeline(
         [
             Node(

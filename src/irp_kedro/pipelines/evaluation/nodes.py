@@ -10,14 +10,12 @@ from irp_kedro.core.records import last_scores
 from irp_kedro.parameters import EvaluationParameters
 
 
-def score_test_split(
-    model: Any, feature_bank: Any, test_manifest: pd.DataFrame, device: str
-) -> pd.DataFrame:
+def score_test_split(model: Any, feature_bank: Any, test_manifest: pd.DataFrame, device: str) -> pd.DataFrame:
     """Return the detector's score and verdict for every test image; its threshold came with it."""
     from irp_kedro.strategies import score_images
 
     test = as_manifest(test_manifest)
-    scores = score_images(model, feature_bank, list(test["digest"]), device) if len(test) else []
+    scores = score_images(model, feature_bank, list(test["digest"]), device)
     table = test[["image_id", "path"]].assign(score=scores)
     return table.assign(threshold=model.config["threshold"], flagged=table["score"] > model.config["threshold"])
 

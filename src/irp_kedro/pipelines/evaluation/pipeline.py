@@ -7,7 +7,7 @@ from irp_kedro.pipelines.evaluation import nodes
 
 
 def create_pipeline() -> Pipeline:
-    """Return one namespace a strategy: ``test_scores``, ``removal_audit``, ``suspicion_ranking``, ``metrics``."""
+    """Return one namespace a strategy: test scores, removal audit, suspicion ranking, metrics."""
     return sum((_strategy_pipeline(strategy) for strategy in STRATEGIES), start=Pipeline([]))
 
 

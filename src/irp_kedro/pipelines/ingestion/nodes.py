@@ -1,6 +1,7 @@
 """Nodes of ``ingestion``."""
 
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ def read_images(
         sample=sample,
     )
     manifest = validate_images(find_source(dataset.name).read(request), on_duplicate=on_duplicate)
-    counts = manifest.groupby(["split", "label"]).size()
-    listed = ", ".join(f"{split} {label} {count}" for (split, label), count in counts.items())
+    counts = Counter(zip(manifest["split"], manifest["label"], strict=True))
+    listed = ", ".join(f"{split} {label} {count}" for (split, label), count in sorted(counts.items()))
     logger.info("%s: %d images (%s)", dataset.name, len(manifest), listed)
     return manifest
 

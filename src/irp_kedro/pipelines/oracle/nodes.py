@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from irp_kedro.core.evaluation import image_metrics, label_free_threshold
@@ -51,9 +52,9 @@ def train_on_clean_set(
     )
     *_, last = run_strategy("vanilla", clean, feature_bank, settings)
     threshold = label_free_threshold(
-        pd.Series(last.record.final_scores).to_numpy(), false_alarm_rate=evaluation.false_alarm_rate
+        np.array(list(last.record.final_scores.values())), false_alarm_rate=evaluation.false_alarm_rate
     )
-    scores = score_images(last.model, feature_bank, list(test["digest"]), device)
+    scores = score_images(last.trained, feature_bank, list(test["digest"]), device)
     image = image_metrics(
         scores,
         (test["label"] == ANOMALOUS).to_numpy(),

@@ -1,9 +1,10 @@
 """Nodes of ``refinement``: the blind loop, then the record of it with paths joined."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from irp_kedro.core.evaluation import label_free_threshold
@@ -49,9 +50,7 @@ def vanilla(training_manifest: pd.DataFrame, feature_bank: Any, loop_settings: A
     yield from _cycles("vanilla", training_manifest, feature_bank, loop_settings)
 
 
-def one_shot_removal(
-    training_manifest: pd.DataFrame, feature_bank: Any, loop_settings: Any
-) -> Iterator[Any]:
+def one_shot_removal(training_manifest: pd.DataFrame, feature_bank: Any, loop_settings: Any) -> Iterator[Any]:
     """Train, remove once all that exceeds the threshold, go on training."""
     yield from _cycles("one_shot_removal", training_manifest, feature_bank, loop_settings)
 
@@ -87,10 +86,10 @@ def record_refinement(
         judge=loop_settings.judge,
     )
     history = cycle_history([(cycle.record, cycle.seconds) for cycle in snapshots])
-    scores = pd.Series(last.record.final_scores).to_numpy()
+    scores = np.array(list(last.record.final_scores.values()))
     threshold = label_free_threshold(scores, false_alarm_rate=evaluation.false_alarm_rate)
     stored = {"threshold": threshold, "false_alarm_rate": evaluation.false_alarm_rate}
-    model = replace(last.model, config={**last.model.config, **stored})
+    model = replace(last.trained, config={**last.trained.config, **stored})
     return kept, log, history, model
 
 

@@ -32,7 +32,9 @@ def summarise_cell(
     return summary, tables.as_markdown(summary)
 
 
-def tabulate_cells(summary_table: pd.DataFrame, cell_results: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def tabulate_cells(
+    summary_table: pd.DataFrame, cell_results: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return AUROC and removals by contamination over all cells found (the paper's Tables 1 and 2)."""
     cells = cell_results if len(cell_results) else summary_table
     return tables.auroc_by_contamination(cells), tables.removals_by_contamination(cells)

@@ -9,7 +9,7 @@ MEASURED = (*STRATEGIES, "oracle")
 
 
 def create_pipeline() -> Pipeline:
-    """Return the pipeline: every strategy's metrics -> ``summary_table``, ``report`` and tables over all cells."""
+    """Return the pipeline: metrics -> ``summary_table``, ``report`` and tables over all cells."""
     return Pipeline(
         [
             Node(

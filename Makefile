@@ -1,0 +1,33 @@
+# The two commands of the README. Both make .venv with pip; nothing else is needed but Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: run test check slow realdata clean
+
+run: $(STAMP) ## the main job on the embedded sample, offline
+	$(BIN)/kedro run
+
+test: $(STAMP) check ## lint, types, import contracts, doctests, tests
+	$(BIN)/pytest
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+slow: $(STAMP) ## the tests that take minutes
+	$(BIN)/pytest -m slow
+
+realdata: $(STAMP) ## the tests on real images (IRP_REAL_DATA=folder)
+	$(BIN)/pytest -m realdata
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "irp-kedro needs Python 3.11 or newer, found " + sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --editable '.[dev]'
+	touch $@
+
+clean: ## what runs wrote; downloads and the virtual environment stay
+	rm -rf data/0[2-8]_*/*/

@@ -1,0 +1,122 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from irp_kedro.features.preparation import Preparation, PreparedImages, as_rgb, centre_square
+
+WHOLE = Preparation(crop="none", size=32)
+RED, GREEN = (255, 0, 0), (0, 255, 0)
+
+
+def saved(image: Image.Image, path: Path) -> Path:
+    image.save(path)
+    return path
+
+
+def first_pixel(path: Path) -> list[int]:
+    return WHOLE.read(path)[0, 0].tolist()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "I;16", "F"])
+def test_every_mode_becomes_a_square_of_8_bit_colour(mode: str, tmp_path: Path) -> None:
+    pixels = WHOLE.read(saved(Image.new(mode, (40, 24)), tmp_path / "image.tif"))
+    assert (pixels.shape, pixels.dtype) == ((32, 32, 3), np.uint8)
+
+
+def test_grey_is_repeated_in_every_channel(tmp_path: Path) -> None:
+    path = saved(Image.new("L", (32, 32), 77), tmp_path / "grey.png")
+    assert first_pixel(path) == [77, 77, 77]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bit_grey_keeps_its_upper_8_bits(suffix: str, tmp_path: Path) -> None:
+    deep = np.full((32, 32), 0xABCD, dtype=np.uint16)
+    path = saved(Image.fromarray(deep), tmp_path / f"deep.{suffix}")
+    assert first_pixel(path) == [0xAB] * 3
+
+
+def test_8_bit_values_in_a_16_bit_file_are_kept_as_they_are(tmp_path: Path) -> None:
+    path = saved(Image.fromarray(np.full((32, 32), 200, dtype=np.uint16)), tmp_path / "deep.png")
+    assert first_pixel(path) == [200] * 3
+
+
+def test_a_big_endian_file_reads_as_its_little_endian_twin(tmp_path: Path) -> None:
+    values = np.arange(32 * 32, dtype=np.uint16).reshape(32, 32) * 60
+    big = Image.frombytes("I;16B", (32, 32), values.astype(">u2").tobytes())
+    np.testing.assert_array_equal(np.asarray(as_rgb(big)), np.asarray(as_rgb(Image.fromarray(values))))
+
+
+def test_a_palette_is_looked_up(tmp_path: Path) -> None:
+    image = Image.new("P", (32, 32), 1)
+    image.putpalette([*RED, *GREEN])
+    assert first_pixel(saved(image, tmp_path / "palette.png")) == list(GREEN)
+
+
+def test_a_palette_with_transparency_keeps_its_colours(tmp_path: Path) -> None:
+    image = Image.new("P", (32, 32), 1)
+    image.putpalette([*RED, *GREEN])
+    path = tmp_path / "palette.png"
+    image.save(path, transparency=0)
+    assert first_pixel(path) == list(GREEN)
+
+
+def test_alpha_is_dropped_and_the_colour_under_it_stays(tmp_path: Path) -> None:
+    path = saved(Image.new("RGBA", (32, 32), (10, 20, 30, 128)), tmp_path / "alpha.png")
+    assert first_pixel(path) == [10, 20, 30]
+
+
+def stripes(width: int, height: int) -> Image.Image:
+    """Red at both ends of the longer side, green in the middle."""
+    image = Image.new("RGB", (width, height), RED)
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    image.paste(GREEN, (left, top, left + side, top + side))
+    return image
+
+
+@pytest.mark.parametrize("size", [(96, 32), (32, 96)])
+def test_a_centre_crop_holds_nothing_of_the_ends(size: tuple[int, int], tmp_path: Path) -> None:
+    path = saved(stripes(*size), tmp_path / "long.png")
+    cropped = Preparation(crop="centre", size=32).read(path)
+    assert (cropped == np.array(GREEN, dtype=np.uint8)).all()
+
+
+def test_without_a_crop_the_ends_are_there(tmp_path: Path) -> None:
+    pixels = WHOLE.read(saved(stripes(96, 32), tmp_path / "long.png"))
+    assert pixels[16, 0].tolist() == list(RED)
+    assert pixels[16, 16].tolist() == list(GREEN)
+    assert pixels[16, 31].tolist() == list(RED)
+
+
+@pytest.mark.parametrize("crop", ["none", "centre"])
+def test_a_large_jpeg_looks_like_its_lossless_twin(crop: str, tmp_path: Path) -> None:
+    across = np.linspace(0, 255, 640, dtype=np.uint8)
+    image = Image.fromarray(np.stack([np.tile(across, (320, 1))] * 3, axis=2))
+    image.save(tmp_path / "a.jpg", quality=95)
+    preparation = Preparation(crop=crop, size=32)
+    jpeg = preparation.read(tmp_path / "a.jpg").astype(int)
+    lossless = preparation.read(saved(image, tmp_path / "a.png")).astype(int)
+    assert np.abs(jpeg - lossless).max() <= 4
+
+
+@given(width=st.integers(1, 5000), height=st.integers(1, 5000))
+def test_the_centred_square_lies_inside_with_equal_margins(width: int, height: int) -> None:
+    left, top, right, bottom = centre_square(width, height)
+    assert right - left == bottom - top == min(width, height)
+    assert 0 <= (width - right) - left <= 1
+    assert 0 <= (height - bottom) - top <= 1
+
+
+def test_prepared_images_are_read_by_digest(tmp_path: Path) -> None:
+    paths = {
+        "aa": saved(Image.new("RGB", (32, 32), RED), tmp_path / "r.png"),
+        "bb": saved(Image.new("RGB", (32, 32), GREEN), tmp_path / "g.png"),
+    }
+    images = PreparedImages(paths, WHOLE)
+    paths.clear()
+    assert len(images) == 2
+    assert images.read("bb")[0, 0].tolist() == list(GREEN)
