@@ -133,11 +133,14 @@ class EvaluationParameters(Group):
     false_alarm_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
 
 
-class LineageParameters(Group):
-    """Where snapshots are recorded."""
+class CalibrationParameters(Group):
+    """How the threshold factor is chosen on a clean set."""
 
-    root: str = "data/lineage"
-    mode: Literal["dvc", "plain"] = "dvc"
+    false_removal_rate: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    factors: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 10.0), min_length=1
+    )
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
 
 
 class Parameters(Group):
@@ -156,7 +159,7 @@ class Parameters(Group):
     training: TrainingParameters = TrainingParameters()
     refinement: RefinementParameters = RefinementParameters()
     evaluation: EvaluationParameters = EvaluationParameters()
-    lineage: LineageParameters = LineageParameters()
+    calibration: CalibrationParameters = CalibrationParameters()
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     seed: int = Field(default=0, ge=0)
     data_root: str = "data"
@@ -192,10 +195,10 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
 def result_digest(parameters: Parameters) -> str:
     """Return 8 hex digits that identify every parameter able to change a result.
 
-    Device, data_root and lineage say where work is done, batch and shard sizes of extraction how it is cut up:
-    they are left out.
+    Device and data_root say where work is done, batch and shard sizes of extraction how it is cut up, and
+    calibration changes no run: they are left out.
     """
-    tree = parameters.model_dump(mode="json", exclude={"device", "data_root", "lineage"})
+    tree = parameters.model_dump(mode="json", exclude={"device", "data_root", "calibration"})
     for key in ("batch_views", "shard_images"):
         del tree["features"][key]
     if parameters.dataset.name != "sample":

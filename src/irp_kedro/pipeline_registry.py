@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
+from irp_kedro.pipelines.calibration.pipeline import create_pipeline as calibration
 from irp_kedro.pipelines.contamination.pipeline import create_pipeline as contamination
 from irp_kedro.pipelines.evaluation.pipeline import create_pipeline as evaluation
 from irp_kedro.pipelines.features.pipeline import create_pipeline as features
@@ -22,4 +23,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "oracle": oracle(),
         "reporting": reporting(),
     }
-    return {"__default__": sum(pipelines.values(), start=Pipeline([])), **pipelines}
+    whole = sum(pipelines.values(), start=Pipeline([]))
+    # Calibration is run on purpose, on a set known to be clean.
+    return {"__default__": whole, **pipelines, "calibration": calibration()}

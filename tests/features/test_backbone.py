@@ -133,7 +133,9 @@ def test_the_papers_backbone_offline_names_file_and_folder(
 
 
 def test_a_torchvision_backbone_whose_download_fails_says_so(weights_folder: Path) -> None:
-    with pytest.raises(WeightsUnavailableError, match=r"URLError.*no internet here.*squeezenet1_1-b8a52dc0\.pth"):
+    with pytest.raises(
+        WeightsUnavailableError, match=r"URLError.*no internet here.*squeezenet1_1-b8a52dc0\.pth"
+    ):
         load_levels("squeezenet1_1")
 
 

@@ -75,7 +75,8 @@ class DifferNet:
 
     def export(self) -> TrainedDetector:
         """Return weights, statistics and shape."""
-        tensors = {key: value.detach().cpu() for key, value in self.flow.state_dict().items()}
+        # Copied, on the CPU too: training may go on.
+        tensors = {key: value.to("cpu", copy=True) for key, value in self.flow.state_dict().items()}
         mean, deviation = self._statistics()
         tensors |= {"mean": mean.cpu(), "deviation": deviation.cpu()}
         config = {"settings": self.settings.as_config(), "name": self.name}

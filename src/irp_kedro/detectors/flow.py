@@ -79,7 +79,8 @@ def _seeded(seed: int) -> Iterator[None]:
     # FrEIA's PermuteRandom reseeds numpy's global generator, and layers initialise from torch's.
     numpy_state = np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # torch.manual_seed would reseed every GPU as well, and nothing here restores those.
+        torch.default_generator.manual_seed(seed)
         try:
             yield
         finally:

@@ -16,6 +16,7 @@ from irp_kedro.core.detector import Rows, Scores
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 
 SMALLEST_DEVIATION = 1e-3
+SMALLEST_SHRINKAGE = 1e-6  # two images, or equal ones, would be shrunk by nothing and stay singular
 
 
 class Gaussian:
@@ -33,7 +34,7 @@ class Gaussian:
         self.name = name
         self.averaged = features.float().mean(dim=1).double().cpu()
         self.mean: Tensor | None = None
-        self.whitening: Tensor | None = None
+        self.factor: Tensor | None = None
         self.deviation: Tensor | None = None
 
     def fit(self, rows: Rows, *, epochs: int) -> list[float]:
@@ -42,14 +43,16 @@ class Gaussian:
         self.deviation = seen.std(dim=0, correction=0).clamp_min(SMALLEST_DEVIATION)
         standardised = seen / self.deviation
         self.mean = standardised.mean(dim=0)
-        self.whitening = _whitening(standardised - self.mean)
+        self.factor = _factor(standardised - self.mean)
         return []
 
     def score(self, rows: Rows) -> Scores:
         """Return the distance of each image, higher = more anomalous."""
-        mean, whitening, deviation = self._statistics()
+        mean, factor, deviation = self._statistics()
         centred = self.averaged[torch.as_tensor(rows)] / deviation - mean
-        distance = (centred @ whitening.T).square().mean(dim=1)
+        # A triangular solve for these rows alone is far cheaper than inverting the factor.
+        whitened = torch.linalg.solve_triangular(factor, centred.T, upper=False)
+        distance = whitened.square().mean(dim=0)
         scores: Scores = distance.numpy().astype(np.float64)
         return scores
 
@@ -57,13 +60,13 @@ class Gaussian:
         """Return an untrained detector on the same features, averaged over views only once."""
         untrained = copy.copy(self)
         untrained.name = name
-        untrained.mean = untrained.whitening = untrained.deviation = None
+        untrained.mean = untrained.factor = untrained.deviation = None
         return untrained
 
     def export(self) -> TrainedDetector:
-        """Return mean, scale and whitening matrix."""
-        mean, whitening, deviation = self._statistics()
-        tensors = {"mean": mean, "whitening": whitening, "deviation": deviation}
+        """Return mean, scale and covariance factor."""
+        mean, factor, deviation = self._statistics()
+        tensors = {"mean": mean, "factor": factor, "deviation": deviation}
         config = {"settings": self.settings.as_config(), "name": self.name}
         return TrainedDetector(detector="gaussian", tensors=tensors, config=config)
 
@@ -72,18 +75,18 @@ class Gaussian:
         """Return a saved detector, bound to other images' features."""
         detector = cls(features, DetectorSettings.from_config(trained.config["settings"]))
         detector.mean = trained.tensors["mean"]
-        detector.whitening = trained.tensors["whitening"]
+        detector.factor = trained.tensors["factor"]
         detector.deviation = trained.tensors["deviation"]
         return detector
 
     def _statistics(self) -> tuple[Tensor, Tensor, Tensor]:
-        if self.mean is None or self.whitening is None or self.deviation is None:
+        if self.mean is None or self.factor is None or self.deviation is None:
             raise RuntimeError("A detector scores only after fit() or restore().")
-        return self.mean, self.whitening, self.deviation
+        return self.mean, self.factor, self.deviation
 
 
-def _whitening(centred: Tensor) -> Tensor:
-    """Return W with W'W the inverse of the shrunk covariance of ``centred`` (n_images, n_features).
+def _factor(centred: Tensor) -> Tensor:
+    """Return the Cholesky factor of the shrunk covariance of ``centred`` (n_images, n_features).
 
     scikit-learn's LedoitWolf inverts through an eigendecomposition, which is most of its time at this width.
     """
@@ -92,6 +95,5 @@ def _whitening(centred: Tensor) -> Tensor:
     shrinkage = ledoit_wolf_shrinkage(centred.numpy(), assume_centered=True)
     shrunk = (1 - shrinkage) * covariance
     shrunk.diagonal().add_(shrinkage * covariance.trace() / n_features)
-    identity = torch.eye(n_features, dtype=centred.dtype)
-    whitening: Tensor = torch.linalg.solve_triangular(torch.linalg.cholesky(shrunk), identity, upper=False)
-    return whitening
+    factor: Tensor = torch.linalg.cholesky(shrunk)
+    return factor

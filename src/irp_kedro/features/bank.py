@@ -9,9 +9,11 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +102,8 @@ class FeatureStore:
         folder.mkdir(parents=True, exist_ok=True)
         description = folder / "recipe.json"
         if not description.exists():
-            _write_aside(description, json.dumps(asdict(recipe), indent=2).encode())
+            with _aside(description) as file:
+                file.write(json.dumps(asdict(recipe), indent=2).encode())
         return folder
 
     def missing(self, recipe: ExtractionRecipe, digests: Sequence[str]) -> list[str]:
@@ -111,10 +114,10 @@ class FeatureStore:
         """Keep the features (n_images, n_views, n_features) of ``digests``; whole or not at all."""
         folder = self.folder(recipe)
         name = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as aside:
-            np.save(aside, features)
-        Path(aside.name).replace(folder / f"shard-{name}.npy")
-        _write_aside(folder / f"shard-{name}.json", json.dumps(list(digests)).encode())
+        with _aside(folder / f"shard-{name}.npy") as file:
+            np.save(file, features)
+        with _aside(folder / f"shard-{name}.json") as file:
+            file.write(json.dumps(list(digests)).encode())
 
     def open(self, recipe: ExtractionRecipe, digests: Sequence[str]) -> FeatureBank:
         """Return the bank of ``digests``; every one of them must have been written."""
@@ -146,9 +149,15 @@ def _gather(places: Sequence[tuple[Path, int]]) -> Features:
     return gathered if gathered is not None else np.empty((0, 0, 0), dtype=np.float16)
 
 
-def _write_aside(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as aside:
-        aside.write(content)
-        aside.flush()
-        os.fsync(aside.fileno())
-    Path(aside.name).replace(path)
+@contextmanager
+def _aside(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a file beside ``path`` that takes its place once it is on disk; a failure leaves nothing behind."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+    Path(file.name).replace(path)
