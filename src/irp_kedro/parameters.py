@@ -110,18 +110,18 @@ class RefinementParameters(Group):
     """The loop of Algorithm 1 (decisions 0001 to 0004)."""
 
     policy: Literal["worst_only", "all_above"] = "all_above"
-    max_removed_per_cycle: Annotated[float, Field(gt=0, le=1)] = 0.05
+    max_removed_per_cycle: Annotated[float, Field(gt=0, le=1)] = 0.1
     threshold: Literal["median_factor", "mad", "iqr"] = "mad"
-    threshold_factor: Annotated[float, Field(gt=1)] = 1.5
-    mad_factor: Annotated[float, Field(gt=0)] = 3.5
-    iqr_factor: Annotated[float, Field(gt=0)] = 1.5
+    threshold_factor: Annotated[float, Field(gt=1)] = 3.5
+    mad_factor: Annotated[float, Field(gt=0)] = 7.0
+    iqr_factor: Annotated[float, Field(gt=0)] = 4.0
     scoring: Literal["in_sample", "held_out"] = "held_out"
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     judge: str = "gaussian"
     score: Literal["latent_energy", "negative_log_likelihood"] = "latent_energy"
     pretrain_epochs: Count = 4
     epochs_per_cycle: Count = 2
-    max_cycles: Annotated[int, Field(ge=0)] = 8
+    max_cycles: Annotated[int, Field(ge=0)] = 6
     max_removed_fraction: Fraction = 0.4
     patience: Count = 2
 
@@ -136,7 +136,7 @@ class EvaluationParameters(Group):
 class CalibrationParameters(Group):
     """How the threshold factor is chosen on a clean set."""
 
-    false_removal_rate: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    false_removal_rate: Annotated[float, Field(ge=0, lt=1)] = 0.05
     factors: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         default=(3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 10.0), min_length=1
     )

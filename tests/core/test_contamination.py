@@ -152,8 +152,9 @@ def test_a_pool_fraction_never_asks_for_more_than_half_of_the_defects(level: flo
     assert wanted_injections(ask(level), n_normal=9, n_defects=n_defects) <= n_defects // 2
 
 
-def test_three_tenths_of_ten_defects_are_three_though_floats_fall_short() -> None:
-    assert wanted_injections(ask(0.3), n_normal=9, n_defects=10) == 3
+@pytest.mark.parametrize("percent", range(51))
+def test_so_many_percent_of_a_hundred_defects_are_so_many_though_floats_fall_short(percent: int) -> None:
+    assert wanted_injections(ask(percent / 100), n_normal=9, n_defects=100) == percent
 
 
 def test_a_level_above_the_pool_is_refused_with_both_counts_and_the_ways_out() -> None:

@@ -1,4 +1,5 @@
 from dataclasses import FrozenInstanceError
+from random import Random
 
 import pandas as pd
 import pytest
@@ -29,7 +30,7 @@ def test_what_else_a_manifest_knows_changes_nothing() -> None:
 
 @given(digest_lists, st.integers(0, 99), st.randoms(use_true_random=False))
 def test_the_blind_order_does_not_depend_on_the_order_given(
-    digests: list[str], seed: int, random: pytest.FixtureRequest
+    digests: list[str], seed: int, random: Random
 ) -> None:
     shuffled = list(digests)
     random.shuffle(shuffled)

@@ -1,5 +1,7 @@
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from random import Random
 from typing import Any, Self
 
 import numpy as np
@@ -205,7 +207,7 @@ def test_every_cycle_accounts_for_every_image(
 ) -> None:
     cycles, _ = walk(table, asked, strategy=strategy)
     assert set(cycles[0].kept) == set(table)
-    for before, after in zip(cycles, cycles[1:], strict=False):
+    for before, after in pairwise(cycles):
         left = {decision.image_id for decision in after.decisions}
         assert set(after.judged) == set(before.kept)
         assert set(before.kept) == set(after.kept) | left
@@ -227,7 +229,7 @@ def test_only_images_above_the_threshold_leave_worst_first(
 
 @given(tables, rules, st.randoms(use_true_random=False))
 def test_the_order_of_images_does_not_matter(
-    table: dict[str, float], asked: RefinementParameters, random: Any
+    table: dict[str, float], asked: RefinementParameters, random: Random
 ) -> None:
     shuffled = list(table)
     random.shuffle(shuffled)
@@ -238,7 +240,7 @@ def test_the_order_of_images_does_not_matter(
 
 @given(tables, rules, st.randoms(use_true_random=False))
 def test_renaming_images_does_not_change_which_contents_leave(
-    table: dict[str, float], asked: RefinementParameters, random: Any
+    table: dict[str, float], asked: RefinementParameters, random: Random
 ) -> None:
     names = [f"name-{position}" for position in range(len(table))]
     random.shuffle(names)

@@ -40,7 +40,8 @@ def test_those_who_leave_are_the_worst_above_the_threshold_and_no_more_than_allo
 
 
 def test_equal_scores_leave_in_the_order_in_which_they_stand() -> None:
-    assert AllAbove().select(np.array([3.0, 5.0, 5.0, 5.0]), 4.0, allowed=2).tolist() == [1, 2]
+    scores = np.array([3.0] + [5.0] * 100)
+    assert AllAbove().select(scores, 4.0, allowed=60).tolist() == list(range(1, 61))
 
 
 @given(

@@ -1,3 +1,5 @@
+from random import Random
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,9 +43,7 @@ def test_a_digest_order_has_every_position_once(digests: list[str], seed: int) -
 
 
 @given(contents, st.integers(0, 99), st.randoms(use_true_random=False))
-def test_a_digest_order_depends_on_contents_alone(
-    digests: list[str], seed: int, random: np.random.Generator
-) -> None:
+def test_a_digest_order_depends_on_contents_alone(digests: list[str], seed: int, random: Random) -> None:
     shuffled = list(digests)
     random.shuffle(shuffled)
     ordered = [digests[i] for i in digest_order(digests, seed, "blind")]

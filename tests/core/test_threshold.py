@@ -49,11 +49,12 @@ def test_the_order_of_scores_changes_no_threshold(scores: Scores, name: str) -> 
 
 def test_the_rule_names_its_threshold_and_brings_its_own_factor() -> None:
     scores = np.array([1.0, 2.0, 3.0, 4.0, 100.0])
+    factors = {"threshold_factor": 1.5, "mad_factor": 2.0, "iqr_factor": 1.5}
     by_name = {
-        name: threshold(scores, RefinementParameters(threshold=name))
+        name: threshold(scores, RefinementParameters(threshold=name, **factors))
         for name in ("median_factor", "mad", "iqr")
     }
-    assert by_name == pytest.approx({"median_factor": 4.5, "mad": 3 + 3.5 * 1.4826, "iqr": 7.0})
+    assert by_name == pytest.approx({"median_factor": 4.5, "mad": 3 + 2 * 1.4826, "iqr": 7.0})
 
 
 def test_the_median_deviation_estimates_the_spread_of_normal_scores() -> None:

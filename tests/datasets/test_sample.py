@@ -177,9 +177,7 @@ def test_parameters_difficulty_and_version_each_give_another_folder(monkeypatch:
 
 
 @pytest.mark.parametrize("wrong", [{"path": Path("somewhere")}, {"product_class": "pill"}])
-def test_a_path_or_class_that_the_sample_cannot_have_is_refused(
-    tmp_path: Path, wrong: dict[str, Any]
-) -> None:
+def test_a_path_or_class_that_the_sample_cannot_have_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
     asked = {"path": None, "product_class": "", "raw": tmp_path, "sample": SMALL} | wrong
     with pytest.raises(SourceError, match=r"The sample is generated.*(somewhere|pill)"):
         sample.read(SourceRequest(**asked))

@@ -168,8 +168,12 @@ def test_features_beyond_half_precision_stay_finite(
 def test_auto_takes_bfloat16_where_hardware_multiplies_it(
     multiplied_in_hardware: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: multiplied_in_hardware)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: multiplied_in_hardware)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda **_: multiplied_in_hardware)
+
+    def is_bf16_supported(*, including_emulation: bool = True) -> bool:
+        return including_emulation or multiplied_in_hardware
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_bf16_supported)
     assert resolve_precision("auto", CPU) == expected
     assert resolve_precision("auto", torch.device("cuda")) == expected
     assert resolve_precision("float32", CPU) == "float32"

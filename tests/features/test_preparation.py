@@ -60,7 +60,7 @@ def test_a_palette_with_transparency_keeps_its_colours(tmp_path: Path) -> None:
     image = Image.new("P", (32, 32), 1)
     image.putpalette([*RED, *GREEN])
     path = tmp_path / "palette.png"
-    image.save(path, transparency=0)
+    image.save(path, transparency=bytes([0, 128]))
     assert first_pixel(path) == list(GREEN)
 
 

@@ -52,14 +52,16 @@ def choose_factor(table: pd.DataFrame, *, target: float) -> float:
     3.0
     """
     chosen = None
-    for factor, rate in sorted(zip(table["factor"], table["false_removal_rate"], strict=True), reverse=True):
+    falling = sorted(zip(table["factor"], table["false_removal_rate"], strict=True), reverse=True)
+    for factor, rate in falling:
         if rate > target:
             break
         chosen = float(factor)
     if chosen is None:
+        highest, rate = falling[0]
         raise ParameterError(
-            f"calibration.factors ends at {table['factor'].max():g}, which still removes "
-            f"{100 * table['false_removal_rate'].iloc[-1]:.1f} % of a clean set; add higher factors, or raise "
+            f"calibration.factors ends at {highest:g}, which still removes "
+            f"{100 * rate:.1f} % of a clean set; add higher factors, or raise "
             f"calibration.false_removal_rate ({target:g})."
         )
     return chosen

@@ -118,7 +118,7 @@ def wanted_injections(ask: ContaminationParameters, *, n_normal: int, n_defects:
     """
     match ask.definition:
         case "pool_fraction":
-            # The small term mends 0.3 * 10 = 2.9999…; a half defect more than the pool is never asked for.
+            # The small term mends 0.29 * 100 = 28.9999…; a half defect more than the pool is never asked for.
             return int(ask.level * n_defects + 1e-9)
         case "added_fraction":
             return round(ask.level * n_normal)

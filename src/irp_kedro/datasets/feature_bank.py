@@ -53,7 +53,7 @@ class FeatureBankDataset(AbstractDataset[tuple[FeatureBank, ExtractionRecord], F
         """Return the bank; its features stay on disk until they are read."""
         if not self._filepath.is_file():
             raise DatasetError(f"No feature bank at '{self._filepath}'. Run: kedro run --pipelines features")
-        bank = json.loads(self._filepath.read_text())
+        bank = json.loads(self._filepath.read_text(encoding="utf-8"))
         return FeatureBank(store=Path(bank["store"]), recipe=bank["recipe"], digests=tuple(bank["digests"]))
 
     def save(self, data: tuple[FeatureBank, ExtractionRecord]) -> None:

@@ -23,7 +23,8 @@ def read_model(path: Path) -> TrainedDetector:
     """Read a detector that :func:`write_model` wrote."""
     with safe_open(path, framework="pt") as file:
         header = file.metadata()
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+        # Copied: tensors in the mapped file are aligned otherwise, and matrix kernels round differently there.
+        tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118 - not a mapping
     return TrainedDetector(detector=header["detector"], tensors=tensors, config=json.loads(header["config"]))
 
 

@@ -33,7 +33,7 @@ class PreparedImagesDataset(AbstractDataset[PreparedImages, PreparedImages]):
             raise DatasetError(
                 f"No prepared images at '{self._filepath}'. Run: kedro run --pipelines ingestion"
             )
-        recipe = json.loads(self._filepath.read_text())
+        recipe = json.loads(self._filepath.read_text(encoding="utf-8"))
         paths = {digest: Path(path) for digest, path in recipe["paths"].items()}
         return PreparedImages(paths, Preparation(crop=recipe["crop"], size=recipe["size"]))
 

@@ -5,7 +5,6 @@ leaves whole cycles only. ``cycle_000`` is the set before; saving it clears the 
 """
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from kedro.io import AbstractDataset, DatasetError
 from irp_kedro.core.refinement import RefinementCycle
 from irp_kedro.core.removal import Decision
 from irp_kedro.datasets.model import read_model, write_model
-from irp_kedro.datasets.writing import folder_aside, write_json
+from irp_kedro.datasets.writing import folder_aside, remove_folder, write_json
 from irp_kedro.strategies import CycleResult
 
 
@@ -32,8 +31,8 @@ class SnapshotsDataset(AbstractDataset[CycleResult, list[CycleResult]]):
 
     def save(self, data: CycleResult) -> None:
         """Write one cycle aside, then rename it into place."""
-        if data.record.cycle == 0 and self._filepath.exists():
-            shutil.rmtree(self._filepath)
+        if data.record.cycle == 0:
+            remove_folder(self._filepath)
         with folder_aside(self._filepath / f"cycle_{data.record.cycle:03d}") as folder:
             write_json(folder / "cycle.json", {"seconds": data.seconds, "record": asdict(data.record)})
             if data.model is not None:
@@ -49,7 +48,8 @@ class SnapshotsDataset(AbstractDataset[CycleResult, list[CycleResult]]):
         return cycles
 
     def _folders(self) -> list[Path]:
-        return sorted(self._filepath.glob("cycle_*"))
+        # By number: as text, cycle_1000 would come before cycle_999.
+        return sorted(self._filepath.glob("cycle_*"), key=lambda folder: int(folder.name.split("_")[1]))
 
     def _exists(self) -> bool:
         # Only a cycle that carries the reason why the loop ended makes the run complete.
@@ -61,7 +61,7 @@ class SnapshotsDataset(AbstractDataset[CycleResult, list[CycleResult]]):
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "cycle.json").read_text())
+    content: dict[str, Any] = json.loads((folder / "cycle.json").read_text(encoding="utf-8"))
     return content
 
 

@@ -13,7 +13,7 @@ from typing import Any
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """Write ``value`` as indented JSON at ``path``."""
     with file_aside(path) as aside:
-        aside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        aside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 @contextmanager
@@ -39,8 +39,16 @@ def folder_aside(path: Path) -> Iterator[Path]:
     try:
         yield aside
         aside.chmod(0o755)
-        if path.exists():
-            shutil.rmtree(path)
+        remove_folder(path)
         aside.replace(path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove the folder at ``path``, if there is one; a kill leaves all of it or nothing under that name."""
+    old = path.with_name(f".{path.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.replace(old)
+        shutil.rmtree(old)

@@ -92,8 +92,10 @@ def _factor(centred: Tensor) -> Tensor:
     """
     n_images, n_features = centred.shape
     covariance = centred.T @ centred / n_images
-    shrinkage = ledoit_wolf_shrinkage(centred.numpy(), assume_centered=True)
+    shrinkage = max(SMALLEST_SHRINKAGE, ledoit_wolf_shrinkage(centred.numpy(), assume_centered=True))
     shrunk = (1 - shrinkage) * covariance
-    shrunk.diagonal().add_(shrinkage * covariance.trace() / n_features)
+    mean_variance = (covariance.trace() / n_features).clamp_min(SMALLEST_DEVIATION**2)
+    shrunk.diagonal().add_(shrinkage * mean_variance)
     factor: Tensor = torch.linalg.cholesky(shrunk)
-    return factor
+    # The layout a saved model comes back with: another one may round differently.
+    return factor.contiguous()

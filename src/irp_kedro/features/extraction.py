@@ -111,12 +111,12 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     """Return the arithmetic that ``auto`` stands for on ``device``.
 
     bfloat16 pays on GPUs and on CPUs that multiply it in hardware; elsewhere it is emulated and many times
-    slower (docs/decisions/0016).
+    slower (docs/decisions/0018).
     """
     if precision != "auto":
         return precision
     if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
-from irp_kedro.parameters import STRATEGIES, cell_name, check_parameters
+from irp_kedro.parameters import STRATEGIES, cell_name, check_parameters, result_digest
 
 SHOWN = {
     "image_auroc": "image AUROC",
@@ -48,6 +48,7 @@ def summarise(
         "achieved_contamination": metrics["vanilla"]["achieved_contamination"],
         "detector": checked.detector,
         "seed": checked.seed,
+        "setting": result_digest(checked.model_copy(update={"seed": 0})),
     }
     cost = {
         "images_extracted": extraction["extracted"],
@@ -138,16 +139,14 @@ def peak_memory_mb() -> float:
 
 
 def _over_seeds(cells: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    keys = ["dataset", "product_class", "definition", "detector", "strategy", "level"]
-    # One row a seed and setting: of cells that differ in parameters not listed here, none is silently averaged.
-    filled = cells.assign(product_class=cells["product_class"].fillna(""))
-    grouped = filled.groupby([*keys, filled["cell"].str[:-9].str.replace(r"-seed\d+", "", regex=True)])
+    # "setting" digests every parameter but the seed: cells that differ in anything else are never averaged.
+    keys = ["dataset", "product_class", "definition", "detector", "strategy", "level", "setting"]
+    grouped = cells.assign(product_class=cells["product_class"].fillna("")).groupby(keys)
     parts = [
         grouped[column].agg(["mean", "std"]).rename(columns={"mean": name, "std": f"{name}_seed_std"})
         for column, name in columns.items()
     ]
-    table = pd.concat([*parts, grouped["cell"].count().rename("cells")], axis=1)
-    return table.reset_index().drop(columns="cell")
+    return pd.concat([*parts, grouped["cell"].count().rename("cells")], axis=1).reset_index()
 
 
 def _strategy_row(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,9 +41,9 @@ def calibrate_threshold(
         )
 
     def removed_by(factor: float, seed: int) -> int:
-        # What is trained beside a judge of its own changes no removal: train that judge alone.
+        # What is trained beside a held-out judge changes no removal: train that judge's kind alone.
         settings = LoopSettings(
-            detector=refinement.judge or detector,
+            detector=(refinement.judge or detector) if refinement.scoring == "held_out" else detector,
             refinement=with_factor(refinement, factor),
             training=training,
             flow=flow,

@@ -1,0 +1,198 @@
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from irp_kedro.core.evaluation import (
+    _auroc,
+    audit_removals,
+    image_metrics,
+    label_free_threshold,
+    rank_by_suspicion,
+    removal_metrics,
+    removed_ids,
+)
+from irp_kedro.core.records import LOG_COLUMNS
+
+some_scores = st.lists(st.integers(-5, 5), min_size=1, max_size=20)
+
+
+def training(**labels: str) -> pd.DataFrame:
+    """Return a manifest of images with the given labels."""
+    return pd.DataFrame(
+        {
+            "image_id": list(labels),
+            "path": [f"{name}.png" for name in labels],
+            "digest": [name * 2 for name in labels],
+            "label": list(labels.values()),
+            "defect_type": ["dent" if label == "anomalous" else "" for label in labels.values()],
+        }
+    )
+
+
+def log(*rows: tuple[str, str, float]) -> pd.DataFrame:
+    """Return a removal log of (action, image, score), one cycle a row."""
+    table = [
+        {**dict.fromkeys(LOG_COLUMNS, ""), "cycle": i, "action": action, "image_id": image, "score": score}
+        for i, (action, image, score) in enumerate(rows, start=1)
+    ]
+    return pd.DataFrame(table, columns=list(LOG_COLUMNS))
+
+
+# Ranked d, b, c, a: the first two left; d and c are defects.
+LABELS = {"a": "normal", "b": "normal", "c": "anomalous", "d": "anomalous"}
+LOG = log(("removed", "d", 5.0), ("removed", "b", 4.0))
+LAST = {"a": 1.0, "b": 4.0, "c": 2.0}
+
+
+def suspicion(labels: dict[str, str] | None = None) -> pd.DataFrame:
+    return rank_by_suspicion(LOG, training(**(labels or LABELS)), LAST)
+
+
+def metrics(scores: list[float], anomalous: list[int], **changes: Any) -> dict[str, Any]:
+    asked = {"threshold": 2.5, "bootstrap_samples": 200, "seed": 0, **changes}
+    return image_metrics(np.array(scores, dtype=float), np.array(anomalous, dtype=bool), **asked)
+
+
+@given(some_scores, some_scores)
+def test_auroc_is_scikit_learns_ties_included(normal: list[int], bad: list[int]) -> None:
+    labels = [0] * len(normal) + [1] * len(bad)
+    expected = roc_auc_score(labels, normal + bad)
+    assert _auroc(np.array(normal, dtype=float), np.array(bad, dtype=float)) == pytest.approx(expected)
+
+
+def test_image_metrics_of_four_images_by_hand() -> None:
+    found = metrics([1, 3, 2, 4], [0, 0, 1, 1])
+    assert found["image_auroc"] == 0.75  # 3 of 4 pairs in order
+    assert found["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
+    assert found["f1"] == 0.5  # one hit, one false alarm, one miss
+    assert found["false_alarm_rate"] == 0.5
+    assert (found["n_normal"], found["n_anomalous"], found["threshold"]) == (2, 2, 2.5)
+
+
+@given(st.integers(0, 10_000))
+def test_the_interval_contains_the_auroc(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = [*rng.normal(0, 1, 40), *rng.normal(1, 1, 25)]
+    found = metrics(scores, [0] * 40 + [1] * 25, seed=seed)
+    low, high = found["image_auroc_interval"]
+    assert 0 <= low <= found["image_auroc"] <= high <= 1
+    assert high - low < 0.5
+
+
+def test_perfect_scores_leave_the_interval_no_width() -> None:
+    assert metrics([1, 2, 8, 9], [0, 0, 1, 1])["image_auroc_interval"] == [1.0, 1.0]
+
+
+def test_more_images_narrow_the_interval() -> None:
+    few = metrics([1, 3, 2, 4], [0, 0, 1, 1])["image_auroc_interval"]
+    many = metrics([1, 3, 2, 4] * 50, [0, 0, 1, 1] * 50)["image_auroc_interval"]
+    assert many[1] - many[0] < few[1] - few[0]
+
+
+def test_the_interval_is_repeatable_by_its_seed() -> None:
+    scores, labels = list(np.random.default_rng(1).random(40)), [0, 1] * 20
+    assert metrics(scores, labels, seed=1) == metrics(scores, labels, seed=1)
+    assert metrics(scores, labels, seed=1) != metrics(scores, labels, seed=2)
+
+
+def test_no_bootstrap_leaves_the_interval_out() -> None:
+    found = metrics([1, 3, 2, 4], [0, 0, 1, 1], bootstrap_samples=0)
+    assert found["image_auroc_interval"] is None
+    assert found["image_auroc"] == 0.75
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_alone_has_counts_and_nothing_else(label: int) -> None:
+    found = metrics([1, 2, 3], [label] * 3)
+    assert found["n_anomalous"] == 3 * label
+    defined = {key for key, value in found.items() if value is not None}
+    assert defined == {"n_normal", "n_anomalous", "threshold"}
+    assert found.keys() == metrics([1, 2, 3], [0, 1, 1]).keys()
+
+
+def test_image_metrics_are_plain_json() -> None:
+    found = metrics([1, 3, 2, 4], [0, 0, 1, 1])
+    assert json.loads(json.dumps(found)) == found
+
+
+@given(some_scores, st.sampled_from([0.05, 0.1, 0.5]))
+def test_no_more_training_images_than_the_false_alarm_rate_exceed_the_threshold(
+    scores: list[int], rate: float
+) -> None:
+    values = np.array(scores, dtype=float)
+    assert (values > label_free_threshold(values, false_alarm_rate=rate)).sum() <= np.ceil(rate * len(values))
+
+
+def test_the_removed_come_first_in_the_order_they_left_then_the_rest_by_score() -> None:
+    table = suspicion()
+    assert table["image_id"].tolist() == ["d", "b", "c", "a"]
+    assert table["rank"].tolist() == [1, 2, 3, 4]
+    assert table["removed"].tolist() == [True, True, False, False]
+    assert table["score"].tolist() == [5.0, 4.0, 2.0, 1.0]
+    assert table["path"].tolist() == ["d.png", "b.png", "c.png", "a.png"]
+
+
+def test_a_restored_image_is_back_among_those_that_stayed() -> None:
+    history = log(("removed", "d", 5.0), ("removed", "b", 4.0), ("restored", "d", 3.0), ("removed", "d", 6.0))
+    assert removed_ids(history) == ["b", "d"]
+    assert removed_ids(history.iloc[:3]) == ["b"]
+    table = rank_by_suspicion(history.iloc[:3], training(**LABELS), {**LAST, "d": 3.0})
+    assert table["image_id"].tolist() == ["b", "d", "c", "a"]
+    assert table["score"].tolist() == [4.0, 3.0, 2.0, 1.0]
+
+
+def test_without_removals_the_ranking_goes_by_score_alone() -> None:
+    table = rank_by_suspicion(log(), training(**LABELS), {**LAST, "d": 3.0})
+    assert table["image_id"].tolist() == ["b", "d", "c", "a"]
+    assert not table["removed"].any()
+
+
+def test_removals_of_four_images_by_hand() -> None:
+    found = removal_metrics(suspicion())
+    expected = {"n_images": 4, "n_removed": 2, "bad_removed": 1, "good_removed": 1, "bad_left": 1}
+    assert {key: found[key] for key in expected} == expected
+    assert (found["precision"], found["recall"], found["false_removal_rate"]) == (0.5, 0.5, 0.5)
+    # Defects stand first and third: the mean of 1/1 and 2/3.
+    assert found["ranking_average_precision"] == pytest.approx(5 / 6)
+
+
+def test_a_value_without_denominator_is_none() -> None:
+    clean = removal_metrics(suspicion(dict.fromkeys("abcd", "normal")))
+    assert (clean["recall"], clean["ranking_average_precision"]) == (None, None)
+    assert (clean["precision"], clean["false_removal_rate"]) == (0.0, 0.5)
+    nobody_left = removal_metrics(suspicion().assign(removed=False))
+    assert (nobody_left["precision"], nobody_left["recall"]) == (None, 0.0)
+    only_bad = removal_metrics(suspicion(dict.fromkeys("abcd", "anomalous")))
+    assert only_bad["false_removal_rate"] is None
+
+
+def test_one_unknown_label_leaves_the_counts_only() -> None:
+    found = removal_metrics(suspicion({**LABELS, "a": "unknown"}))
+    assert found == {"n_images": 4, "n_removed": 2, "labels_known": False}
+
+
+def test_the_audit_is_the_log_with_labels_and_the_ranking_quality() -> None:
+    audit = audit_removals(LOG, suspicion())
+    assert tuple(audit.columns[: len(LOG_COLUMNS)]) == LOG_COLUMNS
+    assert audit["label"].tolist() == ["anomalous", "normal"]
+    assert audit["defect_type"].tolist() == ["dent", ""]
+    assert audit["ranking_average_precision"].tolist() == pytest.approx([5 / 6, 5 / 6])
+
+
+def test_an_audit_without_labels_has_no_ranking_quality() -> None:
+    audit = audit_removals(LOG, suspicion(dict.fromkeys("abcd", "unknown")))
+    assert audit["label"].tolist() == ["unknown", "unknown"]
+    assert audit["ranking_average_precision"].isna().all()
+
+
+def test_an_empty_log_has_an_empty_audit() -> None:
+    table = rank_by_suspicion(log(), training(**LABELS), {**LAST, "d": 3.0})
+    audit = audit_removals(log(), table)
+    assert audit.empty
+    assert {"label", "defect_type", "ranking_average_precision"} <= set(audit.columns)

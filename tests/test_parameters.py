@@ -1,0 +1,246 @@
+import re
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from irp_kedro.errors import ParameterError
+from irp_kedro.parameters import Parameters, cell_name, check_parameters, result_digest
+
+# Room on every side, so that one key can be changed without breaking a rule that joins two.
+ROOMY = {"views": {"bank": 16}, "training": {"epochs": 100}}
+
+# Where work is done, how extraction is cut up, and what no run reads: these change no result.
+INERT = ("device", "data_root", "features.batch_views", "features.shard_images", "calibration.")
+
+
+def flatten(group: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield (dotted key, value, annotation) of every parameter."""
+    for name, field in type(group).model_fields.items():
+        value = getattr(group, name)
+        if isinstance(value, BaseModel):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value, field.annotation
+
+
+def changed(key: str, value: Any, annotation: Any) -> Any:
+    """Return another valid value for a parameter."""
+    if key == "device":
+        return "cpu"
+    if get_origin(annotation) is Literal:
+        return next(option for option in get_args(annotation) if option != value)
+    if isinstance(value, str):
+        return f"{value}x"
+    if isinstance(value, tuple):
+        return value[:1]
+    return value + 1 if isinstance(value, int) else value * 0.9
+
+
+def with_value(key: str, value: Any) -> Parameters:
+    """Return the roomy parameters with one dotted key set."""
+    group, _, name = key.rpartition(".")
+    raw = {**ROOMY, group: {**ROOMY.get(group, {}), name: value}} if group else {**ROOMY, name: value}
+    return check_parameters(raw)
+
+
+ROOMY_PARAMETERS = check_parameters(ROOMY)
+LEAVES = {key: changed(key, value, annotation) for key, value, annotation in flatten(ROOMY_PARAMETERS)}
+INERT_KEYS = sorted(key for key in LEAVES if key.startswith(INERT))
+
+
+def fault_of(**raw: Any) -> str:
+    with pytest.raises(ParameterError) as caught:
+        check_parameters(raw)
+    return str(caught.value)
+
+
+def test_no_parameters_at_all_are_the_defaults() -> None:
+    assert check_parameters({}) == Parameters()
+
+
+def test_a_merged_tree_comes_back_as_it_went_in() -> None:
+    tree = Parameters().model_dump(mode="json")
+    assert check_parameters(tree).model_dump(mode="json") == tree
+
+
+@pytest.mark.parametrize(
+    ("raw", "hint"),
+    [
+        ({"datset": {"name": "sample"}}, "datset is no parameter; did you mean 'dataset'?"),
+        ({"sed": 1}, "sed is no parameter; did you mean 'seed'?"),
+        (
+            {"refinement": {"treshold_factor": 2.0}},
+            "refinement.treshold_factor is no parameter; in 'refinement': did you mean 'threshold_factor'?",
+        ),
+        (
+            {"views": {"trian": 2}},
+            "views.trian is no parameter; in 'views': did you mean 'train'?",
+        ),
+    ],
+)
+def test_an_unknown_key_at_any_depth_names_the_nearest(raw: dict[str, Any], hint: str) -> None:
+    assert hint in fault_of(**raw)
+
+
+def test_an_unknown_key_near_nothing_names_all_that_are_known() -> None:
+    message = fault_of(views={"qqqqqq": 1})
+    assert "in 'views': known: 'bank', 'score', 'train'" in message
+
+
+@pytest.mark.parametrize(
+    ("raw", "key"),
+    [
+        ({"training": {"epochs": "many"}}, "training.epochs = 'many'"),
+        ({"seed": 1.5}, "seed = 1.5"),
+        ({"seed": None}, "seed = None"),
+        ({"contamination": {"level": "high"}}, "contamination.level = 'high'"),
+        ({"contamination": {"definition": "share"}}, "contamination.definition = 'share'"),
+        ({"dataset": {"product_class": 3}}, "dataset.product_class = 3"),
+        ({"features": {"scales": 1.0}}, "features.scales = 1.0"),
+        ({"features": {"scales": [1.0, "half"]}}, "features.scales.1 = 'half'"),
+        ({"views": 8}, "views = 8"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named_with_its_key(raw: dict[str, Any], key: str) -> None:
+    assert key in fault_of(**raw)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("contamination.level", -0.1),
+        ("contamination.level", 0.51),
+        ("contamination.split_seed", -1),
+        ("sample.size", 31),
+        ("preparation.size", 2049),
+        ("features.scales", []),
+        ("features.scales", [0.0]),
+        ("features.scales", [1.5]),
+        ("flow.clamp", 0.0),
+        ("training.learning_rate", 0.0),
+        ("training.weight_decay", -1e-5),
+        ("refinement.threshold_factor", 1.0),
+        ("refinement.max_removed_per_cycle", 0.0),
+        ("refinement.max_removed_fraction", 1.1),
+        ("refinement.folds", 1),
+        ("refinement.folds", 21),
+        ("refinement.patience", 0),
+        ("refinement.max_cycles", -1),
+        ("evaluation.false_alarm_rate", 1.0),
+        ("evaluation.bootstrap_samples", -1),
+        ("device", "gpu"),
+        ("device", "cuda:"),
+        ("seed", -1),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_its_key(key: str, value: Any) -> None:
+    with pytest.raises(ParameterError, match=re.escape(key)):
+        with_value(key, value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("contamination.level", 0.0),
+        ("contamination.level", 0.5),
+        ("refinement.max_cycles", 0),
+        ("refinement.max_removed_fraction", 0.0),
+        ("refinement.max_removed_fraction", 1.0),
+        ("refinement.judge", ""),
+        ("evaluation.bootstrap_samples", 0),
+        ("device", "cuda:1"),
+        ("features.scales", [0.25]),
+    ],
+)
+def test_a_value_at_the_edge_of_its_range_is_taken(key: str, value: Any) -> None:
+    assert with_value(key, value)
+
+
+@pytest.mark.parametrize("name", ["train", "score"])
+def test_no_more_views_are_drawn_than_the_bank_holds(name: str) -> None:
+    assert f"views.{name} is 9, but views.bank holds only 8" in fault_of(views={"bank": 8, name: 9})
+
+
+def test_a_loop_longer_than_the_budget_is_refused_with_both_numbers() -> None:
+    message = fault_of(
+        training={"epochs": 10}, refinement={"pretrain_epochs": 5, "max_cycles": 3, "epochs_per_cycle": 2}
+    )
+    assert "is 11, above training.epochs = 10" in message
+
+
+def test_a_loop_that_fills_the_budget_is_taken() -> None:
+    loop = {"pretrain_epochs": 4, "max_cycles": 3, "epochs_per_cycle": 2}
+    assert check_parameters({"training": {"epochs": 10}, "refinement": loop}).training.epochs == 10
+
+
+def test_all_faults_come_in_one_message() -> None:
+    message = fault_of(sed=1, seed=-1, views={"bank": 0}, contamination={"level": 2})
+    assert message.splitlines()[0] == "4 faults in the parameters:"
+    assert all(
+        key in message for key in ("sed is no", "seed = -1", "views.bank = 0", "contamination.level = 2")
+    )
+
+
+@pytest.mark.parametrize("key", sorted(LEAVES))
+def test_parameters_do_not_change_once_made(key: str) -> None:
+    group: Any = Parameters()
+    *path, name = key.split(".")
+    for part in path:
+        group = getattr(group, part)
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(group, name, LEAVES[key])
+
+
+@pytest.mark.parametrize("key", sorted(LEAVES.keys() - set(INERT_KEYS)))
+def test_the_digest_changes_with_every_parameter_that_can_change_a_result(key: str) -> None:
+    assert result_digest(with_value(key, LEAVES[key])) != result_digest(ROOMY_PARAMETERS)
+
+
+@pytest.mark.parametrize("key", INERT_KEYS)
+def test_the_digest_ignores_where_and_in_what_pieces_the_work_is_done(key: str) -> None:
+    assert with_value(key, LEAVES[key]) != ROOMY_PARAMETERS
+    assert result_digest(with_value(key, LEAVES[key])) == result_digest(ROOMY_PARAMETERS)
+
+
+def test_the_digest_is_eight_hex_digits() -> None:
+    assert re.fullmatch("[0-9a-f]{8}", result_digest(Parameters()))
+
+
+def test_the_digest_ignores_the_samples_parameters_where_the_images_are_not_the_samples() -> None:
+    other = {"dataset": {"name": "ksdd2"}}
+    more = {**other, "sample": {"defective": 7}}
+    assert result_digest(check_parameters(other)) == result_digest(check_parameters(more))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"contamination": {"level": 0}}, {"contamination": {"level": 0.0}}),
+        ({"features": {"scales": [1, 0.5]}}, {"features": {"scales": (1.0, 0.5)}}),
+        ({"dataset": {"path": "images/"}}, {"dataset": {"path": "images"}}),
+        ({}, Parameters().model_dump(mode="json")),
+    ],
+)
+def test_two_spellings_of_the_same_parameters_have_one_digest(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    assert result_digest(check_parameters(one)) == result_digest(check_parameters(other))
+
+
+def test_a_cell_name_reads_as_its_experiment_and_ends_in_the_digest() -> None:
+    parameters = check_parameters(
+        {
+            "dataset": {"name": "mvtec_ad", "product_class": "pill"},
+            "contamination": {"level": 0.1},
+            "detector": "gaussian",
+            "seed": 3,
+        }
+    )
+    expected = f"mvtec_ad-pill-level0.1-gaussian-seed3-{result_digest(parameters)}"
+    assert cell_name(parameters) == expected
+
+
+def test_seeds_of_one_experiment_have_cells_of_their_own() -> None:
+    assert len({cell_name(check_parameters({"seed": seed})) for seed in range(5)}) == 5

@@ -1,0 +1,310 @@
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from irp_kedro.core.judging import Apart, HeldOut, InSample
+from irp_kedro.datasets.model import read_model, write_model
+from irp_kedro.detectors.differnet import DifferNet
+from irp_kedro.detectors.registry import detector_type
+from irp_kedro.errors import IncompleteRunError, ParameterError, ThresholdUndefinedError
+from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
+from irp_kedro.parameters import (
+    STRATEGIES,
+    FlowParameters,
+    RefinementParameters,
+    Strategy,
+    TrainingParameters,
+    ViewParameters,
+)
+from irp_kedro.strategies import (
+    CycleResult,
+    LoopSettings,
+    build_judge,
+    load_features,
+    resolve_device,
+    run_strategy,
+    score_images,
+)
+
+N_NORMAL, N_ODD = 44, 6
+RECIPE = ExtractionRecipe(
+    backbone="tiny",
+    weights="0" * 16,
+    crop="none",
+    size=32,
+    angles=(0.0, 180.0),
+    scales=(1.0,),
+    precision="float32",
+)
+RULE: dict[str, Any] = {
+    "judge": "gaussian",
+    "scoring": "held_out",
+    "folds": 3,
+    "pretrain_epochs": 1,
+    "epochs_per_cycle": 1,
+    "max_cycles": 3,
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """These tensors are tiny: threads that wait for each other would cost most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def digests() -> list[str]:
+    """The last six are those of the odd images."""
+    numbers = range(N_NORMAL + N_ODD)
+    return [hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest() for number in numbers]
+
+
+@pytest.fixture(scope="module")
+def bank(digests: list[str], tmp_path_factory: pytest.TempPathFactory) -> FeatureBank:
+    store = FeatureStore(tmp_path_factory.mktemp("store"))
+    features = np.random.default_rng(0).normal(size=(len(digests), 2, 6))
+    features[N_NORMAL:] += np.linspace(3, 6, N_ODD)[:, None, None]
+    for start in range(0, len(digests), 20):
+        shard = slice(start, start + 20)
+        store.write_shard(RECIPE, digests[shard], features[shard].astype(np.float16))
+    return store.open(RECIPE, digests)
+
+
+@pytest.fixture(scope="module")
+def manifest(digests: list[str]) -> pd.DataFrame:
+    names = [f"train/{number:03d}" for number in range(len(digests))]
+    odd = [number >= N_NORMAL for number in range(len(digests))]
+    return pd.DataFrame(
+        {
+            "image_id": names,
+            "path": [f"{name}.png" for name in names],
+            "label": np.where(odd, "anomalous", "normal"),
+            "digest": digests,
+        }
+    )
+
+
+def loop(*, detector: str = "differnet", seed: int = 0, **rule: Any) -> LoopSettings:
+    return LoopSettings(
+        detector=detector,
+        refinement=RefinementParameters(**{**RULE, **rule}),
+        training=TrainingParameters(batch_views=32, epochs=5),
+        flow=FlowParameters(blocks=1, hidden=8, layers=1),
+        views=ViewParameters(bank=2, train=1, score=2),
+        seed=seed,
+        device="cpu",
+    )
+
+
+def run(
+    manifest: pd.DataFrame, bank: FeatureBank, strategy: Strategy = "iterative_refinement", **asked: Any
+) -> list[CycleResult]:
+    return list(run_strategy(strategy, manifest, bank, loop(**asked)))
+
+
+def removed(cycles: list[CycleResult]) -> list[str]:
+    return [decision.digest for result in cycles for decision in result.record.decisions]
+
+
+def by_digest(cycles: list[CycleResult], manifest: pd.DataFrame) -> list[dict[str, Any]]:
+    """All that a run decided, with every name replaced by the digest behind it."""
+    digest_of = dict(zip(manifest["image_id"], manifest["digest"], strict=True))
+    return [
+        {
+            "kept": [digest_of[name] for name in record.kept],
+            "removed": [(decision.digest, decision.score) for decision in record.decisions],
+            "judged": [(digest_of[name], score) for name, score in record.judged.items()],
+            "final": [(digest_of[name], score) for name, score in record.final_scores.items()],
+            "threshold": repr(record.threshold),
+            "losses": record.losses,
+            "stop": record.stop,
+        }
+        for record in (result.record for result in cycles)
+    ]
+
+
+def renamed(manifest: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The same images under each other's names, in another order, with each other's labels."""
+    rng = np.random.default_rng(seed)
+    names = manifest["image_id"].to_numpy()[rng.permutation(len(manifest))]
+    labels = manifest["label"].to_numpy()[rng.permutation(len(manifest))]
+    other = manifest.assign(image_id=names, path=[f"defect/{name}.bmp" for name in names], label=labels)
+    return other.iloc[rng.permutation(len(other))].reset_index(drop=True)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_names_row_order_and_labels_change_nothing(
+    strategy: Strategy, seed: int, manifest: pd.DataFrame, bank: FeatureBank
+) -> None:
+    other = renamed(manifest, seed)
+    plain, blind = run(manifest, bank, strategy), run(other, bank, strategy)
+    assert by_digest(blind, other) == by_digest(plain, manifest)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"judge": "differnet"},
+        {"judge": "differnet", "scoring": "in_sample"},
+        {"scoring": "in_sample"},
+        {"policy": "worst_only"},
+        {"detector": "gaussian"},
+    ],
+    ids=str,
+)
+def test_every_way_to_judge_is_blind(rule: dict[str, Any], manifest: pd.DataFrame, bank: FeatureBank) -> None:
+    tight = {"mad_factor": 1.0, **rule}
+    other = renamed(manifest, seed=7)
+    plain, blind = run(manifest, bank, **tight), run(other, bank, **tight)
+    assert removed(plain) != []
+    assert by_digest(blind, other) == by_digest(plain, manifest)
+
+
+def test_images_of_equal_bytes_do_not_break_blindness(manifest: pd.DataFrame, bank: FeatureBank) -> None:
+    twins = manifest.iloc[[3, N_NORMAL + 5]].assign(image_id=["twin/a", "twin/b"], path=["a.png", "b.png"])
+    doubled = pd.concat([manifest, twins], ignore_index=True)
+    other = renamed(doubled, seed=2)
+    plain, blind = run(doubled, bank), run(other, bank)
+    assert by_digest(blind, other) == by_digest(plain, doubled)
+
+
+def test_how_the_store_is_cut_into_shards_changes_nothing(
+    manifest: pd.DataFrame, bank: FeatureBank, tmp_path: Path
+) -> None:
+    store, backwards = FeatureStore(tmp_path), list(reversed(bank.digests))
+    for start in range(0, len(backwards), 7):
+        part = backwards[start : start + 7]
+        store.write_shard(RECIPE, part, bank.read(part))
+    other = store.open(RECIPE, backwards)
+    assert by_digest(run(manifest, other), manifest) == by_digest(run(manifest, bank), manifest)
+
+
+def test_the_odd_images_leave_and_few_others(
+    manifest: pd.DataFrame, bank: FeatureBank, digests: list[str]
+) -> None:
+    left = removed(run(manifest, bank, max_removed_per_cycle=0.2))
+    assert set(digests[N_NORMAL:]) <= set(left)
+    assert len(left) <= N_ODD + 3
+
+
+def test_another_seed_walks_another_way(manifest: pd.DataFrame, bank: FeatureBank) -> None:
+    first, other = (run(manifest, bank, seed=seed)[-1].record for seed in (0, 1))
+    assert not set(first.final_scores.values()) & set(other.final_scores.values())
+
+
+def test_vanilla_trains_on_everything(manifest: pd.DataFrame, bank: FeatureBank) -> None:
+    (only,) = run(manifest, bank, "vanilla")
+    assert sorted(only.record.kept) == list(manifest["image_id"])
+    assert only.record.judged == {}
+
+
+def test_one_shot_removal_removes_in_one_cycle(manifest: pd.DataFrame, bank: FeatureBank) -> None:
+    before, after = run(manifest, bank, "one_shot_removal")
+    assert before.record.decisions == ()
+    assert len(after.record.decisions) == after.record.above > 0
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_spends_the_same_epochs(
+    strategy: Strategy, manifest: pd.DataFrame, bank: FeatureBank
+) -> None:
+    cycles = run(manifest, bank, strategy)
+    assert cycles[-1].record.epochs == 5
+    assert sum(len(result.record.losses) for result in cycles) == 5
+
+
+@pytest.mark.parametrize("detector", ["differnet", "gaussian"])
+def test_the_last_cycle_carries_a_model_that_scores_as_the_loop_did(
+    detector: str, manifest: pd.DataFrame, bank: FeatureBank, tmp_path: Path
+) -> None:
+    cycles = run(manifest, bank, detector=detector)
+    assert [result.model is None for result in cycles] == [True] * (len(cycles) - 1) + [False]
+    record = cycles[-1].record
+    write_model(tmp_path / "model.safetensors", cycles[-1].trained)
+    digest_of = dict(zip(manifest["image_id"], manifest["digest"], strict=True))
+    kept = [digest_of[name] for name in record.kept]
+    scores = score_images(read_model(tmp_path / "model.safetensors"), bank, kept, "cpu")
+    np.testing.assert_array_equal(scores, list(record.final_scores.values()))
+
+
+def test_a_cycle_before_the_last_has_no_model(manifest: pd.DataFrame, bank: FeatureBank) -> None:
+    first = run(manifest, bank)[0]
+    with pytest.raises(IncompleteRunError, match="Cycle 0 is not the last one"):
+        _ = first.trained
+
+
+def test_no_images_have_no_scores(manifest: pd.DataFrame, bank: FeatureBank) -> None:
+    (only,) = run(manifest, bank, "vanilla")
+    assert score_images(only.trained, bank, [], "cpu").shape == (0,)
+
+
+def test_cycles_are_handed_over_as_soon_as_they_are_done(manifest: pd.DataFrame, bank: FeatureBank) -> None:
+    cycles = run_strategy("iterative_refinement", manifest, bank, loop())
+    first = next(cycles)
+    assert (first.record.cycle, first.record.epochs, first.record.is_last) == (0, 1, False)
+    assert first.seconds > 0
+    assert next(cycles).record.cycle == 1
+
+
+def test_an_image_without_features_stops_the_run_before_it_starts(
+    manifest: pd.DataFrame, bank: FeatureBank
+) -> None:
+    more = pd.concat([manifest, manifest.iloc[:1].assign(image_id="new", digest="f" * 32)])
+    with pytest.raises(IncompleteRunError, match=f"lacks 1 of 51 images \\(first: {'f' * 32}"):
+        run(more, bank)
+
+
+def test_a_median_that_is_not_positive_stops_the_run(
+    manifest: pd.DataFrame, bank: FeatureBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DifferNet, "score", lambda _, rows: np.full(len(rows), -1.0))
+    with pytest.raises(ThresholdUndefinedError, match="of 50 anomaly scores is -1"):
+        run(manifest, bank, judge="", scoring="in_sample", threshold="median_factor")
+
+
+@pytest.mark.parametrize(
+    ("rule", "judge"),
+    [
+        ({"scoring": "in_sample", "judge": ""}, InSample),
+        ({"scoring": "in_sample", "judge": "differnet"}, InSample),
+        ({"scoring": "in_sample", "judge": "gaussian"}, Apart),
+        ({"scoring": "held_out", "judge": ""}, HeldOut),
+        ({"scoring": "held_out", "judge": "gaussian"}, HeldOut),
+    ],
+)
+def test_scoring_and_judge_choose_who_judges(rule: dict[str, Any], judge: type, bank: FeatureBank) -> None:
+    settings = loop(**rule)
+    features = load_features(bank, bank.digests, "cpu")
+    detector = detector_type(settings.detector)(features, settings.detector_settings)
+    assert type(build_judge(detector, features, settings)) is judge
+
+
+def test_without_a_named_judge_the_trained_kind_judges() -> None:
+    assert loop(judge="").judge == "differnet"
+    assert loop(judge="gaussian").judge == "gaussian"
+
+
+@pytest.mark.parametrize(("available", "expected"), [(True, "cuda"), (False, "cpu")])
+def test_auto_is_cuda_where_there_is_one(
+    available: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    assert resolve_device("auto").type == expected
+    assert resolve_device("cpu").type == "cpu"
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_cuda_by_name_without_cuda_says_what_to_do(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ParameterError, match=f"device = '{device}', but .* use --params device=cpu"):
+        resolve_device(device)
