@@ -77,7 +77,7 @@ def as_markdown(summary: pd.DataFrame) -> str:
 def as_terminal_table(summary: pd.DataFrame) -> Table:
     """Return the summary for a terminal of 80 columns."""
     table = Table(
-        title=str(summary.iloc[0]["cell"]), caption=describe(summary), box=box.SIMPLE_HEAD, padding=(0, 1)
+        title=str(summary.iloc[0]["cell"]), caption=describe(summary), box=box.SIMPLE_HEAD, padding=0
     )
     table.add_column("strategy", no_wrap=True)
     columns = {name: values for name, values in _terminal_columns(summary).items() if set(values) != {"-"}}
@@ -93,13 +93,15 @@ def _terminal_columns(summary: pd.DataFrame) -> dict[str, list[str]]:
         return [_format(column, value) for value in summary.get(column, pd.Series(index=summary.index))]
 
     low, high = shown("image_auroc_low"), shown("image_auroc_high")
+    interval = ["-" if a == "-" else f"{a[1:]}-{b.removeprefix('0')}" for a, b in zip(low, high, strict=True)]
+    # Where labels are known, bad and good say more than their sum; 80 columns do not hold everything.
+    labelled = {"bad": shown("bad_removed"), "good": shown("good_removed")}
+    known = any(value != "-" for value in labelled["bad"])
+    removed = labelled if known else {"removed": shown("n_removed")}
     return {
         "AUROC": shown("image_auroc"),
-        "95 %": ["-" if a == "-" else f"{a[1:]}-{b.removeprefix('0')}" for a, b in zip(low, high, strict=True)],
-        "AP": shown("average_precision"),
-        "out": shown("n_removed"),
-        "bad": shown("bad_removed"),
-        "good": shown("good_removed"),
+        "95 %": interval,
+        **removed,
         "prec.": shown("removal_precision"),
         "recall": shown("removal_recall"),
         "s": shown("refinement_seconds"),

@@ -1,0 +1,66 @@
+"""Whole runs of the project, as a user starts them, on sets that take seconds."""
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from omegaconf import OmegaConf
+
+PROJECT = Path(__file__).parents[2]
+
+# Runs the pipelines named (all, where none is) below a data root; returns what the terminal showed.
+RunProject = Callable[..., str]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """These tensors are tiny: threads that wait for each other would cost most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> dict[str, Any]:
+    """What makes a run small, spelt as for ``--params``."""
+    return {
+        "sample.size": 32,
+        "sample.normal_train": 24,
+        "sample.normal_test": 8,
+        "sample.defective": 16,
+        "preparation.size": 32,
+        "views.bank": 2,
+        "views.train": 2,
+        "views.score": 2,
+        "flow.blocks": 2,
+        "flow.hidden": 16,
+        "training.epochs": 4,
+        "refinement.pretrain_epochs": 1,
+        "refinement.epochs_per_cycle": 1,
+        "refinement.max_cycles": 2,
+        "evaluation.bootstrap_samples": 50,
+    }
+
+
+@pytest.fixture(scope="module")
+def run_project(tiny: dict[str, Any]) -> Iterator[RunProject]:
+    bootstrap_project(PROJECT)
+
+    def run(data_root: Path, *pipelines: str, **asked: Any) -> str:
+        parameters = {**tiny, "data_root": data_root, **asked}
+        dotted = OmegaConf.from_dotlist([f"{key}={value}" for key, value in parameters.items()])
+        session = KedroSession.create(PROJECT, runtime_params=OmegaConf.to_container(dotted))
+        with contextlib.redirect_stdout(io.StringIO()) as terminal, session:
+            session.run(pipeline_names=list(pipelines) or None)
+        return terminal.getvalue()
+
+    yield run
+    for name in ("cell", "data_root"):
+        OmegaConf.clear_resolver(name)
