@@ -1,37 +1,24 @@
-"""Kedro hooks: check every parameter before anything runs, name the cell, print the summary at the end."""
-
-from functools import partial
-from pathlib import Path
+"""Kedro hooks: refuse bad parameters before anything runs, print the summary at the end."""
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
-from omegaconf import OmegaConf
 
-from irp_kedro.datasets.sources import check_source_name
-from irp_kedro.detectors.registry import check_detector_name
-from irp_kedro.parameters import Parameters, cell_name, check_parameters
+from irp_kedro.config_loader import checked
 
 
 class ParameterHooks:
-    """Validate the merged parameters and let the catalog's paths follow from them.
-
-    Catalog paths cannot see parameters; ``${cell:}`` and ``${data_root:}`` are resolvers that can.
-    """
+    """Check the merged parameters as soon as they are known."""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Refuse bad parameters, then register this run's resolvers.
+        """Refuse bad parameters.
 
         Raises:
             ParameterError: naming every fault at once.
         """
-        parameters = check_parameters(context.config_loader["parameters"])
-        check_names(parameters)
-        data_root = context.project_path / Path(parameters.data_root).expanduser()
-        OmegaConf.register_new_resolver("cell", partial(cell_name, parameters), replace=True)
-        OmegaConf.register_new_resolver("data_root", data_root.as_posix, replace=True)
+        checked(context.config_loader["parameters"])
 
 
 class SummaryHooks:
@@ -49,15 +36,3 @@ class SummaryHooks:
         console = Console()
         console.print(as_terminal_table(catalog.load("summary_table")))
         console.print(f"Report: {getattr(catalog['report'], '_filepath', '')}", soft_wrap=True, highlight=False)
-
-
-def check_names(parameters: Parameters) -> None:
-    """Refuse sources, detectors and judges that do not exist.
-
-    Raises:
-        ParameterError: with the nearest known name.
-    """
-    check_source_name(parameters.dataset.name)
-    check_detector_name(parameters.detector)
-    if parameters.refinement.judge:
-        check_detector_name(parameters.refinement.judge, "refinement.judge")

@@ -3,7 +3,8 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from irp_kedro.core import seeding
-from irp_kedro.core.detector import BlindSet
+from irp_kedro.core.detector import BlindSet, Rows, Scores
 from irp_kedro.core.judging import Apart, HeldOut, InSample, Judge
 from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
 from irp_kedro.detectors.registry import BankDetector, detector_type
@@ -82,11 +83,22 @@ class CycleResult:
 
 
 def run_strategy(
-    strategy: Strategy, training: pd.DataFrame, bank: FeatureBank, settings: LoopSettings
+    strategy: Strategy,
+    training: pd.DataFrame,
+    bank: FeatureBank,
+    settings: LoopSettings,
+    observe: Callable[[float], None] = lambda loss: None,
 ) -> Iterator[CycleResult]:
     """Walk the loop of ``strategy`` over a training manifest and yield each cycle as soon as it is done.
 
     Only image ids and digests are taken from the manifest: no path, label or mask goes further than this line.
+
+    Args:
+        strategy: how the loop is walked.
+        training: manifest of the set to refine.
+        bank: features of its images.
+        settings: detector, judge and schedule.
+        observe: called with the mean loss after each epoch of the detector.
 
     Raises:
         ThresholdUndefinedError: T x median was asked for and the median score is not positive.
@@ -97,7 +109,7 @@ def run_strategy(
     judge = build_judge(detector, features, settings)
     plan = plan_for(strategy, settings.refinement, settings.training.epochs)
     started = time.perf_counter()
-    for record in refine(detector, judge, images, plan):
+    for record in refine(_Observed(detector, observe), judge, images, plan):
         seconds = time.perf_counter() - started
         _log(strategy, record)
         yield CycleResult(record=record, seconds=seconds, model=detector.export() if record.is_last else None)
@@ -149,24 +161,55 @@ def resolve_device(device: str) -> torch.device:
             f"device = '{device}', but torch {torch.__version__} sees no CUDA device here; "
             "use --params device=cpu, or install a CUDA build of torch (README, 'CPU or GPU')."
         )
+    _, _, number = device.partition(":")
+    if number and int(number) >= torch.cuda.device_count():
+        raise ParameterError(f"device = '{device}', but torch sees {torch.cuda.device_count()} CUDA devices.")
     return torch.device(device)
 
 
+@dataclass(frozen=True)
+class _Observed:
+    """A detector that reports each epoch; training one epoch at a time is the same as training several."""
+
+    detector: BankDetector
+    observe: Callable[[float], None]
+
+    def fit(self, rows: Rows, *, epochs: int) -> list[float]:
+        losses: list[float] = []
+        for _ in range(epochs):
+            loss = self.detector.fit(rows, epochs=1)
+            if not loss:
+                break  # a detector without epochs is fitted once
+            losses += loss
+            self.observe(loss[0])
+        return losses
+
+    def score(self, rows: Rows) -> Scores:
+        return self.detector.score(rows)
+
+    def fresh(self, name: str) -> Self:
+        return replace(self, detector=self.detector.fresh(name))
+
+
 def _log(strategy: str, record: RefinementCycle) -> None:
-    loss = f"{record.losses[-1]:.3f}" if record.losses else "-"
-    if not record.judged:
-        logger.info("%s, cycle 0: %d images, loss %s", strategy, len(record.kept), loss)
-    else:
+    loss = f"{record.losses[-1]:.3f}" if record.losses else "none"
+    if record.median_score is not None and record.threshold is not None:
         logger.info(
-            "%s, cycle %d: median %.3f, threshold %.3f, %d above, removed %d, %d images left, loss %s",
+            "%s, cycle %d: median %.3f, threshold %.3f, %d above",
             strategy,
             record.cycle,
             record.median_score,
             record.threshold,
             record.above,
-            len(record.decisions),
-            len(record.kept),
-            loss,
         )
+    logger.info(
+        "%s, cycle %d: removed %d, %d images left, %d epochs, loss %s",
+        strategy,
+        record.cycle,
+        len(record.decisions),
+        len(record.kept),
+        record.epochs,
+        loss,
+    )
     if record.is_last:
-        logger.info("%s: ended after %d epochs: %s", strategy, record.epochs, record.stop)
+        logger.info("%s ended: %s", strategy, record.stop)

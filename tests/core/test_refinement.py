@@ -1,4 +1,3 @@
-import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from random import Random
@@ -142,7 +141,7 @@ def test_vanilla_judges_nobody_and_keeps_everyone() -> None:
     (only,) = refine(detector, NoJudge(), images, plan_for("vanilla", rule(), TOTAL_EPOCHS))
     assert only.kept == images.image_ids
     assert (only.cycle, only.decisions, only.judged) == (0, (), {})
-    assert math.isnan(only.threshold)
+    assert only.threshold is None
     assert only.stop == "no cycle asked for"
     assert detector.fits == [(set(FIVE), TOTAL_EPOCHS)]
 

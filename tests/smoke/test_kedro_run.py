@@ -110,9 +110,7 @@ def again(whole: Run, run_project: RunProject, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module")
-def piecewise(
-    run_project: RunProject, tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> Run:
+def piecewise(run_project: RunProject, tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
     """One pipeline at a time, each in a session of its own, into an empty data root."""
     root = tmp_path_factory.mktemp("piecewise")
     with pytest.MonkeyPatch.context() as patch:
@@ -160,9 +158,7 @@ def test_every_file_that_the_catalog_promises_is_there(run: str, request: pytest
     assert [name for name, path in files.items() if not path.is_relative_to(done.root)] == []
 
 
-def test_nothing_is_written_outside_the_data_root(
-    whole: Run, project: Path, before: dict[str, str]
-) -> None:
+def test_nothing_is_written_outside_the_data_root(whole: Run, project: Path, before: dict[str, str]) -> None:
     assert contents(project) == before
 
 
@@ -260,9 +256,7 @@ def removals(run: Run) -> dict[str, list[dict[str, Any]]]:
     return {name: log.to_dict(orient="records") for name, log in logs.items()}
 
 
-def test_the_same_seed_gives_the_same_removals_and_the_same_auroc_elsewhere(
-    whole: Run, piecewise: Run
-) -> None:
+def test_the_same_seed_gives_the_same_removals_and_the_same_auroc_elsewhere(whole: Run, piecewise: Run) -> None:
     assert removals(piecewise) == removals(whole)
     for name in (*STRATEGIES, "oracle"):
         here, there = (run.json(f"{name}/metrics.json")["image"] for run in (whole, piecewise))

@@ -21,8 +21,8 @@ class RefinementCycle:
         kept: ids of the images in the set after this cycle, in blind order.
         decisions: who left, worst first.
         judged: score that the judge gave each image in this cycle, by id; empty where nobody judged.
-        median_score: of the scores judged; nan where nobody judged.
-        threshold: above which images were outliers; nan where nobody judged.
+        median_score: of the scores judged; ``None`` where nobody judged.
+        threshold: above which images were outliers; ``None`` where nobody judged.
         above: how many images were above it, whether or not they left.
         losses: mean training loss of each epoch of this cycle.
         epochs: detector epochs spent so far, this cycle's included.
@@ -34,8 +34,8 @@ class RefinementCycle:
     kept: tuple[str, ...]
     decisions: tuple[Decision, ...] = ()
     judged: dict[str, float]
-    median_score: float = float("nan")
-    threshold: float = float("nan")
+    median_score: float | None = None
+    threshold: float | None = None
     above: int = 0
     losses: tuple[float, ...]
     epochs: int

@@ -160,4 +160,5 @@ def _aside(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             Path(file.name).unlink()
             raise
+    Path(file.name).chmod(0o644)  # a temporary file is private, a store may be shared
     Path(file.name).replace(path)

@@ -94,6 +94,15 @@ def record_refinement(
 
 
 def _cycles(strategy: Strategy, manifest: pd.DataFrame, bank: Any, settings: Any) -> Iterator[Any]:
+    from rich.console import Console
+    from rich.progress import Progress
+
     from irp_kedro.strategies import run_strategy
 
-    yield from run_strategy(strategy, as_manifest(manifest), bank, settings)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(strategy, total=settings.training.epochs)
+
+        def observe(loss: float) -> None:
+            bar.update(task, advance=1, description=f"{strategy}: epochs, loss {loss:.3f}")
+
+        yield from run_strategy(strategy, as_manifest(manifest), bank, settings, observe)

@@ -1,0 +1,49 @@
+"""Kedro's configuration loader, with the paths of the catalog following from the checked parameters.
+
+Catalog paths cannot see parameters. ``${cell:}`` and ``${data_root:}`` are resolvers that can; they are made
+here and not in a hook because kedro-viz reads the catalog with hooks switched off.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+from omegaconf import OmegaConf
+
+from irp_kedro.datasets.sources import check_source_name
+from irp_kedro.detectors.registry import check_detector_name
+from irp_kedro.parameters import Parameters, cell_name, check_parameters
+
+
+class CellConfigLoader(OmegaConfigLoader):
+    """Checks every parameter before it hands out the catalog, and names the cell in its paths."""
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Return a type of configuration.
+
+        Raises:
+            ParameterError: the catalog was asked for and a parameter is wrong; names every fault at once.
+        """
+        if key == "catalog":
+            parameters = checked(super().__getitem__("parameters"))
+            # Kedro makes a relative path absolute by the project's folder.
+            data_root = Path(parameters.data_root).expanduser()
+            OmegaConf.register_new_resolver("cell", partial(cell_name, parameters), replace=True)
+            OmegaConf.register_new_resolver("data_root", data_root.as_posix, replace=True)
+        configuration: dict[str, Any] = super().__getitem__(key)
+        return configuration
+
+
+def checked(raw: dict[str, Any]) -> Parameters:
+    """Return the parameters, or refuse them before anything is computed.
+
+    Raises:
+        ParameterError: an unknown key, a bad value, or a source, detector or judge that does not exist.
+    """
+    parameters = check_parameters(raw)
+    check_source_name(parameters.dataset.name)
+    check_detector_name(parameters.detector)
+    if parameters.refinement.judge:
+        check_detector_name(parameters.refinement.judge, "refinement.judge")
+    return parameters
