@@ -1,7 +1,5 @@
 """Results as tables: one row a strategy, then the paper's Tables 1 and 2 over all cells."""
 
-import resource
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,15 +26,12 @@ SHOWN = {
 }
 
 
-def summarise(
-    parameters: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]], extraction: Mapping[str, Any]
-) -> pd.DataFrame:
+def summarise(parameters: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Return one row a strategy, the oracle last where there is one.
 
     Args:
         parameters: of the cell, complete.
         metrics: of each strategy, and of ``oracle``.
-        extraction: what filling the feature bank cost in this run.
     """
     checked = check_parameters(parameters)
     cell = {
@@ -50,12 +45,7 @@ def summarise(
         "seed": checked.seed,
         "setting": result_digest(checked.model_copy(update={"seed": 0})),
     }
-    cost = {
-        "images_extracted": extraction["extracted"],
-        "extraction_seconds": extraction["seconds"],
-        "peak_memory_mb": peak_memory_mb(),
-    }
-    rows = [{**cell, "strategy": name, **_strategy_row(metrics[name]), **cost} for name in STRATEGIES]
+    rows = [{**cell, "strategy": name, **_strategy_row(metrics[name])} for name in STRATEGIES]
     if metrics["oracle"]["available"]:
         rows.append({**cell, "strategy": "oracle", **_image_row(metrics["oracle"]["image"])})
     return pd.DataFrame(rows)
@@ -132,12 +122,6 @@ def removals_by_contamination(cells: pd.DataFrame) -> pd.DataFrame:
     return _over_seeds(refining, {"good_removed": "good", "bad_removed": "bad"})
 
 
-def peak_memory_mb() -> float:
-    """Return the largest resident size that this process has had, MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
-
-
 def _over_seeds(cells: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     # "setting" digests every parameter but the seed: cells that differ in anything else are never averaged.
     keys = ["dataset", "product_class", "definition", "detector", "strategy", "level", "setting"]
@@ -161,7 +145,7 @@ def _strategy_row(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "false_removal_rate": removals.get("false_removal_rate"),
         "ranking_average_precision": removals.get("ranking_average_precision"),
         "cycles": metrics["loop"]["cycles"],
-        "refinement_seconds": metrics["seconds"]["refinement"],
+        **metrics["cost"],
     }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from irp_kedro.core.cost import run_cost
 from irp_kedro.core.evaluation import audit_removals, image_metrics, rank_by_suspicion, removal_metrics
 from irp_kedro.core.manifest import ANOMALOUS, as_manifest, labels_known
 from irp_kedro.core.records import last_scores
@@ -36,6 +37,7 @@ def measure(
     suspicion_ranking: pd.DataFrame,
     cycle_history: pd.DataFrame,
     contamination_record: dict[str, Any],
+    feature_bank_record: dict[str, Any],
     evaluation: EvaluationParameters,
     seed: int,
 ) -> dict[str, Any]:
@@ -57,5 +59,5 @@ def measure(
         "removals": removal_metrics(suspicion_ranking),
         "achieved_contamination": contamination_record["achieved_contamination"],
         "loop": {"cycles": int(last["cycle"]), "epochs": int(last["epochs"]), "stop": str(last["stop"])},
-        "seconds": {"refinement": float(cycle_history["seconds"].sum())},
+        "cost": run_cost(feature_bank_record["extraction"], cycle_history),
     }

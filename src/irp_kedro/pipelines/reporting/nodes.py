@@ -19,7 +19,6 @@ def summarise_cell(
     one_shot_removal: dict[str, Any],
     iterative_refinement: dict[str, Any],
     oracle: dict[str, Any],
-    feature_bank_record: dict[str, Any],
 ) -> tuple[pd.DataFrame, str]:
     """Return the strategies side by side, as a table and as a page of Markdown."""
     metrics = {
@@ -28,7 +27,7 @@ def summarise_cell(
         "iterative_refinement": iterative_refinement,
         "oracle": oracle,
     }
-    summary = tables.summarise(cell_parameters, metrics, feature_bank_record["extraction"])
+    summary = tables.summarise(cell_parameters, metrics)
     return summary, tables.as_markdown(summary)
 
 

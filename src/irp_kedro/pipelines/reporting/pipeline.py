@@ -33,7 +33,6 @@ def _wired() -> Pipeline:
                 inputs={
                     "cell_parameters": "cell_parameters",
                     **{name: f"{name}_metrics" for name in MEASURED},
-                    "feature_bank_record": "feature_bank_record",
                 },
                 outputs=["summary_table", "report"],
             ),
