@@ -47,7 +47,7 @@ def test_an_environment_and_params_on_one_group_keep_its_other_keys() -> None:
 
 
 def test_a_bad_parameter_is_refused_before_the_catalog_is_handed_out() -> None:
-    with pytest.raises(ParameterError, match="contamination.levl is no parameter"):
+    with pytest.raises(ParameterError, match=r"contamination\.levl is no parameter"):
         loader(contamination={"levl": 0.3})["catalog"]
 
 
@@ -56,7 +56,7 @@ def test_a_bad_parameter_is_refused_before_the_catalog_is_handed_out() -> None:
     [
         ({"dataset": {"name": "mvtec"}}, "did you mean 'mvtec_ad'"),
         ({"detector": "diffrnet"}, "detector = 'diffrnet' is no detector; did you mean 'differnet'"),
-        ({"refinement": {"judge": "gausian"}}, "refinement.judge = 'gausian'.*did you mean 'gaussian'"),
+        ({"refinement": {"judge": "gausian"}}, r"refinement\.judge = 'gausian'.*did you mean 'gaussian'"),
     ],
 )
 def test_a_source_detector_or_judge_that_does_not_exist_gets_the_nearest_name(
