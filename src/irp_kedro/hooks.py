@@ -31,8 +31,9 @@ class SummaryHooks:
             return
         from rich.console import Console
 
-        from irp_kedro.reporting.tables import as_terminal_table
+        from irp_kedro.reporting.tables import as_terminal_table, describe
 
-        console = Console()
-        console.print(as_terminal_table(catalog.load("summary_table")))
+        console, summary = Console(), catalog.load("summary_table")
+        console.print(as_terminal_table(summary))
+        console.print(describe(summary), soft_wrap=True, highlight=False)
         console.print(f"Report: {getattr(catalog['report'], '_filepath', '')}", soft_wrap=True, highlight=False)

@@ -1,0 +1,55 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
+
+RECIPE = ExtractionRecipe(
+    backbone="tiny",
+    weights="0" * 16,
+    crop="none",
+    size=32,
+    angles=(0.0,),
+    scales=(1.0,),
+    precision="float32",
+)
+
+
+@pytest.fixture
+def manifest_of() -> Callable[..., pd.DataFrame]:
+    """Builds a manifest from (split, label, defect_type) rows."""
+
+    def build(*rows: tuple[str, str, str], **columns: Any) -> pd.DataFrame:
+        numbered = range(len(rows))
+        table = pd.DataFrame(rows, columns=["split", "label", "defect_type"]).assign(
+            image_id=[f"id{number}" for number in numbered],
+            path=[f"/images/{number}.png" for number in numbered],
+            product_class="part",
+            mask_path="",
+            digest=[f"{number:032x}" for number in numbered],
+            width=32,
+            height=32,
+        )
+        return table.assign(**columns)
+
+    return build
+
+
+@pytest.fixture
+def bank_of(tmp_path: Path) -> Callable[..., FeatureBank]:
+    """Builds a bank of random features for a manifest; row ``odd`` lies far from the others."""
+
+    def build(manifest: pd.DataFrame, odd: int | None = None) -> FeatureBank:
+        features = np.random.default_rng(0).normal(size=(len(manifest), 1, 4))
+        if odd is not None:
+            features[odd] += 20
+        store = FeatureStore(tmp_path / "store")
+        digests = list(manifest["digest"])
+        store.write_shard(RECIPE, digests, features.astype(np.float16))
+        return store.open(RECIPE, digests)
+
+    return build
