@@ -66,7 +66,9 @@ def as_markdown(summary: pd.DataFrame) -> str:
 
 def as_terminal_table(summary: pd.DataFrame) -> Table:
     """Return the summary for a terminal of 80 columns."""
-    table = Table(title=str(summary.iloc[0]["cell"]), box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = Table(
+        title=str(summary.iloc[0]["cell"]), box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False
+    )
     table.add_column("strategy", no_wrap=True)
     columns = {name: values for name, values in _terminal_columns(summary).items() if set(values) != {"-"}}
     for name in columns:

@@ -1,0 +1,65 @@
+"""Real images, where they are at hand: counts as published, and one whole run on a small part of pill."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from irp_kedro.datasets.sources import SourceRequest, find_source
+from irp_kedro.datasets.validation import validate_images
+from irp_kedro.parameters import SampleParameters
+
+pytestmark = pytest.mark.realdata
+
+
+@pytest.fixture(scope="module")
+def real_data() -> Path:
+    folder = os.environ.get("IRP_REAL_DATA")
+    if not folder:
+        pytest.skip("IRP_REAL_DATA names no folder of real images")
+    return Path(folder)
+
+
+@pytest.mark.parametrize(
+    ("source", "folder", "product_class", "counts"),
+    [
+        ("mvtec_ad", "mvtec_ad", "pill", (267, 0, 26, 141)),
+        ("mvtec_ad", "mvtec_ad", "screw", (320, 0, 41, 119)),
+        ("ksdd2", "kolektorsdd_in_ksdd2_layout", "", (223, 33, 110, 17)),
+    ],
+)
+def test_every_real_image_is_valid_and_counted(
+    real_data: Path, source: str, folder: str, product_class: str, counts: tuple[int, ...]
+) -> None:
+    request = SourceRequest(
+        path=real_data / folder, product_class=product_class, raw=real_data, sample=SampleParameters()
+    )
+    manifest = validate_images(find_source(source).read(request), on_duplicate="error", progress=False)
+    found = [
+        int(((manifest["split"] == split) & (manifest["label"] == label)).sum())
+        for split in ("train", "test")
+        for label in ("normal", "anomalous")
+    ]
+    assert tuple(found) == counts
+
+
+def test_a_whole_run_on_real_images_ends_with_metrics(
+    real_data: Path, run_project: Callable[..., str], tmp_path: Path
+) -> None:
+    pill, small = real_data / "mvtec_ad" / "pill", tmp_path / "pill"
+    parts = {"train/good": 40, "test/good": 10, "test/crack": 10, "test/color": 10}
+    for part, count in parts.items():
+        (small / part).mkdir(parents=True)
+        for image in sorted((pill / part).glob("*.png"))[:count]:
+            shutil.copy(image, small / part)
+    asked: dict[str, Any] = {"dataset.name": "mvtec_ad", "dataset.path": small, "preparation.size": 64}
+    terminal = run_project(tmp_path / "data", **asked, **{"contamination.level": 0.4})
+    (metrics,) = (tmp_path / "data").glob("08_reporting/*/iterative_refinement/metrics.json")
+    content = json.loads(metrics.read_text(encoding="utf-8"))
+    assert content["removals"]["n_images"] == 40 + 8
+    assert 0 <= content["image"]["image_auroc"] <= 1
+    assert "iterative_refinement" in terminal
