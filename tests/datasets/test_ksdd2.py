@@ -91,3 +91,13 @@ def test_it_has_no_classes(ksdd2_set: Path, request_for: RequestFor) -> None:
 def test_a_folder_without_both_splits_is_refused(tmp_path: Path, request_for: RequestFor) -> None:
     with pytest.raises(SourceError, match="expected train/ and test/"):
         ksdd2.read(request_for(tmp_path))
+
+
+def test_the_copies_that_the_published_archive_left_behind_are_skipped_with_a_warning(
+    ksdd2_set: Path, request_for: RequestFor, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("10000", "10000_GT"):
+        copy = ksdd2_set / "train" / f"{name} (copy).png"
+        copy.write_bytes((ksdd2_set / "train" / f"{name}.png").read_bytes())
+    assert rows(ksdd2.read(request_for(ksdd2_set))) == EXPECTED
+    assert caplog.text.count("names its images by number") == 2

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from irp_kedro.datasets import image_files, mvtec_ad
+from irp_kedro.datasets.mvtec_addresses import archive_checksum, archive_url
 from irp_kedro.datasets.sources import ImageRecord, SourceRequest
 from irp_kedro.errors import SourceError
 
@@ -115,7 +116,20 @@ def test_without_a_path_the_published_archive_is_downloaded(
 
     monkeypatch.setattr(image_files, "fetch", fetch)
     assert summary(mvtec_ad.read(request_for(None, "pill"))) == PILL
-    assert asked == [(mvtec_ad.ARCHIVE_URL, tmp_path / "raw" / "mvtec_ad", mvtec_ad.ARCHIVE_CHECKSUM)]
+    assert asked == [(archive_url("pill"), tmp_path / "raw" / "mvtec_ad" / "pill", archive_checksum("pill"))]
+
+
+def test_what_was_extracted_once_needs_no_archive_again(
+    mvtec_class: Path, tmp_path: Path, request_for: RequestFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "published.tar.xz"
+    with tarfile.open(archive, "w:xz") as tar:
+        tar.add(mvtec_class, arcname="pill")
+    fetched = iter([archive])
+    monkeypatch.setattr(image_files, "fetch", lambda *_, **__: next(fetched))
+    first = mvtec_ad.read(request_for(None, "pill"))
+    archive.unlink()
+    assert mvtec_ad.read(request_for(None, "pill")) == first
 
 
 def test_a_class_without_ground_truth_has_no_masks(mvtec_class: Path, request_for: RequestFor) -> None:

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from irp_kedro.detectors.differnet import DifferNet
 from irp_kedro.errors import ParameterError
 from irp_kedro.parameters import (
     CalibrationParameters,
@@ -31,3 +32,15 @@ def test_a_set_not_known_to_be_clean_is_refused(manifest_of: Any, label: str) ->
     training = manifest_of(("train", "normal", ""), ("train", label, ""))
     with pytest.raises(ParameterError, match="known to be clean"):
         calibrate_threshold(training, None, CalibrationParameters(), *SHARED)
+
+
+def test_beside_a_held_out_judge_nothing_else_is_trained(
+    manifest_of: Any, bank_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(*_: object, **__: object) -> None:
+        raise AssertionError("the flow was trained, though it decides nothing")
+
+    monkeypatch.setattr(DifferNet, "fit", fit)
+    clean = manifest_of(*[("train", "normal", "")] * 12)
+    asked = CalibrationParameters(factors=(1000.0,), seeds=(0, 1))
+    assert len(calibrate_threshold(clean, bank_of(clean), asked, *SHARED)) == 1

@@ -14,3 +14,11 @@ def test_training_set_test_split_and_record_agree(manifest_of: Any) -> None:
     assert len(injected) == 2
     assert not set(training["image_id"]) & set(test["image_id"])
     assert record["achieved_contamination"] == 2 / 8
+
+
+def test_images_without_labels_pass_through_and_the_record_says_so(manifest_of: Any) -> None:
+    manifest = manifest_of(*[("train", "unknown", "")] * 5)
+    training, test, record = contaminate_training_set(manifest, ContaminationParameters(level=0.5), seed=0)
+    assert sorted(training["image_id"]) == sorted(manifest["image_id"])
+    assert len(test) == 0
+    assert (record["known"], record["achieved_contamination"]) == (False, None)

@@ -1,10 +1,16 @@
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pytest
+import torch
 
+from irp_kedro.core.manifest import ANOMALOUS, NORMAL
 from irp_kedro.core.refinement import RefinementCycle
-from irp_kedro.parameters import EvaluationParameters
-from irp_kedro.pipelines.evaluation.nodes import audit, measure
+from irp_kedro.detectors.gaussian import Gaussian
+from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
+from irp_kedro.parameters import EvaluationParameters, FlowParameters, TrainingParameters, ViewParameters
+from irp_kedro.pipelines.evaluation.nodes import audit, measure, score_test_split
 from irp_kedro.strategies import CycleResult
 
 HISTORY = pd.DataFrame({"cycle": [0], "epochs": [2], "images": [3], "seconds": [1.5], "stop": ["done"]})
@@ -63,3 +69,52 @@ def test_without_test_labels_there_is_no_auroc(manifest_of: Any) -> None:
     metrics = measure(scores, nothing, suspicion, HISTORY, record, BANK, EvaluationParameters(), seed=0)
     assert metrics["image"] == {"labels_known": False, "n_images": 0}
     assert metrics["removals"] == {"n_images": 3, "n_removed": 1, "labels_known": False}
+
+
+def trained_on(features: np.ndarray, threshold: float) -> TrainedDetector:
+    settings = DetectorSettings(
+        flow=FlowParameters(),
+        training=TrainingParameters(),
+        views=ViewParameters(bank=1, train=1, score=1),
+        score="latent_energy",
+        seed=0,
+    )
+    detector = Gaussian(torch.from_numpy(features), settings)
+    detector.fit(np.arange(len(features)), epochs=1)
+    model = detector.export()
+    return TrainedDetector(
+        detector=model.detector, tensors=model.tensors, config={**model.config, "threshold": threshold}
+    )
+
+
+def test_a_test_image_is_flagged_above_the_threshold_that_came_with_the_model(
+    manifest_of: Any, bank_of: Any
+) -> None:
+    test = manifest_of(*[("test", "normal", "")] * 12, ("test", "anomalous", "dent"))
+    bank = bank_of(test, odd=12)
+    features = bank.read(list(test["digest"][:12]))
+    scores = score_test_split(trained_on(features, threshold=50.0), bank, test, "cpu")
+    assert list(scores["image_id"]) == list(test["image_id"])
+    assert scores["score"].idxmax() == 12
+    assert scores["flagged"].tolist() == [False] * 12 + [True]
+    assert set(scores["threshold"]) == {50.0}
+
+
+def test_the_table_of_test_scores_holds_no_label(manifest_of: Any, bank_of: Any) -> None:
+    test = manifest_of(*[("test", "normal", "")] * 6, ("test", "anomalous", "dent"))
+    bank = bank_of(test)
+    model = trained_on(bank.read(list(test["digest"])), threshold=1.0)
+    scores = score_test_split(model, bank, test, "cpu")
+    assert list(scores.columns) == ["image_id", "path", "score", "threshold", "flagged"]
+    relabelled = test.assign(label=test["label"].map({NORMAL: ANOMALOUS, ANOMALOUS: NORMAL}))
+    pd.testing.assert_frame_equal(score_test_split(model, bank, relabelled, "cpu"), scores)
+
+
+def test_a_test_image_that_was_scored_twice_is_no_average_but_an_error(manifest_of: Any) -> None:
+    training = manifest_of(("train", "normal", ""), ("train", "anomalous", "dent"), ("train", "normal", ""))
+    test = manifest_of(("test", "anomalous", "dent"), ("test", "normal", ""))
+    scores = pd.DataFrame({"image_id": ["id0", "id0", "id1"], "score": [1.0, 5.0, 2.0], "threshold": 2.0})
+    _, suspicion = audit(LOG, training, snapshots())
+    record = {"achieved_contamination": 1 / 3}
+    with pytest.raises(pd.errors.MergeError):
+        measure(scores, test, suspicion, HISTORY, record, BANK, EvaluationParameters(), seed=0)

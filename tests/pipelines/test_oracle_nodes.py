@@ -29,3 +29,14 @@ def test_without_labels_there_is_no_oracle_and_it_says_why(manifest_of: Any) -> 
     metrics = train_on_clean_set(training, manifest_of(), None, "gaussian", *SHARED, seed=0, device="cpu")
     assert not metrics["available"]
     assert "no labels" in metrics["reason"]
+
+
+def test_the_oracle_is_the_same_however_contaminated_the_set_is(manifest_of: Any, bank_of: Any) -> None:
+    everything = manifest_of(*[("train", "normal", "")] * 12, *[("train", "anomalous", "dent")] * 3)
+    test, bank = everything.iloc[[0, 5, 14]].assign(split="test"), bank_of(everything)
+    few, many = (
+        train_on_clean_set(everything.iloc[:rows], test, bank, "gaussian", *SHARED, seed=0, device="cpu")
+        for rows in (12, 14)
+    )
+    assert few["image"] == many["image"]
+    assert few["n_training"] == many["n_training"] == 12

@@ -11,9 +11,11 @@ from irp_kedro.parameters import (
     EvaluationParameters,
     FlowParameters,
     RefinementParameters,
+    Strategy,
     TrainingParameters,
     ViewParameters,
 )
+from irp_kedro.pipeline_registry import register_pipelines
 from irp_kedro.pipelines.refinement.nodes import STRATEGY_NODES, record_refinement, settle_loop
 from irp_kedro.strategies import CycleResult, LoopSettings
 
@@ -90,3 +92,26 @@ def test_the_model_keeps_a_threshold_that_no_test_label_has_seen(
     training = manifest_of(*[("train", "unknown", "")] * 3)
     model = record_refinement(snapshots, training, settings, EvaluationParameters(false_alarm_rate=0.5))[3]
     assert model.config == {"name": "detector", "threshold": 2.0, "false_alarm_rate": 0.5}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_strategy_s_node_yields_its_cycles_one_by_one(
+    strategy: Strategy, manifest_of: Any, bank_of: Any
+) -> None:
+    training = manifest_of(*[("train", "unknown", "")] * 20)
+    rule = RefinementParameters(max_cycles=2, folds=4, mad_factor=4.0)
+    views = ViewParameters(bank=1, train=1, score=1)
+    settled = settle_loop("gaussian", rule, TrainingParameters(), FlowParameters(), views, seed=0, device="cpu")
+    cycles = STRATEGY_NODES[strategy](training, bank_of(training, odd=7), settled)
+    assert next(cycles).record.cycle == 0
+    later = list(cycles)
+    gone = {decision.image_id for cycle in later for decision in cycle.record.decisions}
+    assert ("id7" in gone) is (strategy != "vanilla")
+
+
+def test_what_labels_decide_never_reaches_a_strategy() -> None:
+    pipelines = register_pipelines()
+    joined = pipelines["evaluation"].all_outputs() | pipelines["oracle"].all_outputs()
+    free = {name for name in pipelines["refinement"].inputs() if not name.startswith("params:")}
+    assert free == {"training_manifest", "feature_bank"}
+    assert not pipelines["refinement"].all_inputs() & joined

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from irp_kedro.datasets.sources import SourceRequest, find_source
@@ -45,6 +46,33 @@ def test_every_real_image_is_valid_and_counted(
         for label in ("normal", "anomalous")
     ]
     assert tuple(found) == counts
+
+
+@pytest.mark.parametrize(
+    ("asked", "counts"),
+    [
+        # A fifth of 141 defects is injected; half of them, less one, was the pool and is not tested.
+        ({"dataset.name": "mvtec_ad", "dataset.product_class": "pill"}, (28, 26 + 71)),
+        ({"dataset.name": "mvtec_ad", "dataset.product_class": "screw"}, (23, 41 + 60)),
+        # The defective training images are the pool, and the test split stays whole.
+        ({"dataset.name": "ksdd2"}, (6, 127)),
+    ],
+    ids=["pill", "screw", "kolektor"],
+)
+def test_a_fifth_of_the_real_defects_is_injected_and_none_of_the_pool_is_tested(
+    real_data: Path,
+    run_project: Callable[..., str],
+    tmp_path: Path,
+    asked: dict[str, str],
+    counts: tuple[int, int],
+) -> None:
+    folders = {"mvtec_ad": "mvtec_ad", "ksdd2": "kolektorsdd_in_ksdd2_layout"}
+    path = real_data / folders[asked["dataset.name"]]
+    run_project(tmp_path, "ingestion", "contamination", **asked, **{"dataset.path": path})
+    (folder,) = tmp_path.glob("03_primary/*")
+    training, test = (pd.read_csv(folder / f"{split}_manifest.csv") for split in ("training", "test"))
+    assert ((training["label"] == "anomalous").sum(), len(test)) == counts
+    assert not set(training["digest"]) & set(test["digest"])
 
 
 def test_a_whole_run_on_real_images_ends_with_metrics(
