@@ -1,0 +1,43 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from kedro.framework.startup import bootstrap_project
+from omegaconf import OmegaConf
+
+from irp_kedro.cli import cli
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def calibrate(tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(PROJECT)
+    bootstrap_project(PROJECT)
+
+    def call(*options: str, **params: Any) -> Any:
+        asked = {**tiny, "data_root": tmp_path, **params}
+        spelt = ",".join(f"{key}={value}" for key, value in asked.items())
+        return CliRunner().invoke(cli, ["irp", "calibrate", "--params", spelt, *options])
+
+    yield call
+    for name in ("cell", "data_root"):
+        OmegaConf.clear_resolver(name)
+
+
+def test_calibration_names_a_factor_by_its_false_removals(calibrate: Any) -> None:
+    result = calibrate("--json", **{"calibration.false_removal_rate": 0.9, "contamination.level": 0.4})
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout.splitlines()[-1])
+    assert [row["chosen"] for row in rows].count(True) == 1
+    rates = [row["false_removal_rate"] for row in rows]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_a_mistake_is_explained_without_a_traceback(calibrate: Any) -> None:
+    result = calibrate(**{"calibration.factor": 3})
+    assert result.exit_code == 1
+    assert "did you mean 'factors'" in result.output
+    assert "Traceback" not in result.output
