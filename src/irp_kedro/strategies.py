@@ -88,6 +88,8 @@ def run_strategy(
     bank: FeatureBank,
     settings: LoopSettings,
     observe: Callable[[float], None] = lambda loss: None,
+    *,
+    called: str = "",
 ) -> Iterator[CycleResult]:
     """Walk the loop of ``strategy`` over a training manifest and yield each cycle as soon as it is done.
 
@@ -99,6 +101,7 @@ def run_strategy(
         bank: features of its images.
         settings: detector, judge and schedule.
         observe: called with the mean loss after each epoch of the detector.
+        called: name in the log; empty: the strategy's.
 
     Raises:
         ThresholdUndefinedError: T x median was asked for and the median score is not positive.
@@ -111,7 +114,7 @@ def run_strategy(
     started = time.perf_counter()
     for record in refine(_Observed(detector, observe), judge, images, plan):
         seconds = time.perf_counter() - started
-        _log(strategy, record)
+        _log(called or strategy, record)
         yield CycleResult(record=record, seconds=seconds, model=detector.export() if record.is_last else None)
         started = time.perf_counter()
 
@@ -191,12 +194,12 @@ class _Observed:
         return replace(self, detector=self.detector.fresh(name))
 
 
-def _log(strategy: str, record: RefinementCycle) -> None:
+def _log(name: str, record: RefinementCycle) -> None:
     loss = f"{record.losses[-1]:.3f}" if record.losses else "none"
     if record.median_score is not None and record.threshold is not None:
         logger.info(
             "%s, cycle %d: median %.3f, threshold %.3f, %d above",
-            strategy,
+            name,
             record.cycle,
             record.median_score,
             record.threshold,
@@ -204,7 +207,7 @@ def _log(strategy: str, record: RefinementCycle) -> None:
         )
     logger.info(
         "%s, cycle %d: removed %d, %d images left, %d epochs, loss %s",
-        strategy,
+        name,
         record.cycle,
         len(record.decisions),
         len(record.kept),
@@ -212,4 +215,4 @@ def _log(strategy: str, record: RefinementCycle) -> None:
         loss,
     )
     if record.is_last:
-        logger.info("%s ended: %s", strategy, record.stop)
+        logger.info("%s ended: %s", name, record.stop)

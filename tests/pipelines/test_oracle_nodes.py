@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from irp_kedro.parameters import (
     EvaluationParameters,
     FlowParameters,
@@ -40,3 +42,13 @@ def test_the_oracle_is_the_same_however_contaminated_the_set_is(manifest_of: Any
     )
     assert few["image"] == many["image"]
     assert few["n_training"] == many["n_training"] == 12
+
+
+def test_the_log_calls_the_oracle_by_its_name(
+    manifest_of: Any, bank_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    training = manifest_of(*[("train", "normal", "")] * 12)
+    with caplog.at_level("INFO"):
+        train_on_clean_set(training, training, bank_of(training), "gaussian", *SHARED, seed=0, device="cpu")
+    assert "oracle, cycle 0" in caplog.text
+    assert "vanilla" not in caplog.text

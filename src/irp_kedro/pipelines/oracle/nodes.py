@@ -50,7 +50,7 @@ def train_on_clean_set(
         seed=seed,
         device=device,
     )
-    *_, last = run_strategy("vanilla", clean, feature_bank, settings)
+    *_, last = run_strategy("vanilla", clean, feature_bank, settings, called="oracle")
     threshold = label_free_threshold(
         np.array(list(last.record.final_scores.values())), false_alarm_rate=evaluation.false_alarm_rate
     )
