@@ -9,7 +9,7 @@ from irp_kedro.datasets.cell_results import CellResultsDataset
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> CellResultsDataset:
-    return CellResultsDataset(filepath=tmp_path.as_posix(), filename="summary.csv")
+    return CellResultsDataset(filepath=tmp_path.as_posix(), table="summary.csv")
 
 
 def finish(root: Path, cell: str, *strategies: str) -> None:

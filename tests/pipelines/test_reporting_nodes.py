@@ -3,7 +3,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from irp_kedro.errors import ParameterError
+from irp_kedro.errors import IncompleteRunError, ParameterError
 from irp_kedro.parameters import STRATEGIES, Parameters
 from irp_kedro.pipelines.reporting.nodes import record_parameters, summarise_cell, tabulate_cells
 
@@ -50,6 +50,11 @@ def test_the_tables_over_all_cells_take_every_cell_found() -> None:
     assert set(removals["strategy"]) == {"one_shot_removal", "iterative_refinement"}
 
 
-def test_where_no_other_cell_is_found_the_tables_are_of_this_one() -> None:
-    auroc, _ = tabulate_cells(summary_of(0), pd.DataFrame())
+def test_tables_without_the_cell_just_summarised_are_refused() -> None:
+    with pytest.raises(IncompleteRunError, match="cell_results lacks"):
+        tabulate_cells(summary_of(0), pd.DataFrame())
+
+
+def test_a_cell_alone_has_tables_of_its_own() -> None:
+    auroc, _ = tabulate_cells(summary_of(0), summary_of(0))
     assert auroc["cells"].tolist() == [1] * 4

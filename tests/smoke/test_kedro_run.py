@@ -305,3 +305,16 @@ def test_a_run_without_labels_says_that_none_was_known(unlabelled: Run) -> None:
     assert "No label was known" in " ".join(unlabelled.terminal.split())
     assert "No label was known" in unlabelled.path("report.md").read_text()
     assert "AUROC" not in unlabelled.terminal
+
+
+def test_the_tables_over_all_cells_hold_those_of_other_seeds_too(
+    whole: Run, run_project: RunProject, tmp_path: Path
+) -> None:
+    shutil.copytree(whole.root, tmp_path / "data")
+    own = next((tmp_path / "data" / "08_reporting").glob("*/summary.csv"))
+    other = own.parents[1] / "another-seed" / own.name
+    other.parent.mkdir()
+    pd.read_csv(own).assign(cell="another-seed", seed=1).to_csv(other, index=False)
+    run_project(tmp_path / "data", "reporting")
+    table = pd.read_csv(own.parents[1] / "auroc_by_contamination.csv")
+    assert table["cells"].tolist() == [2] * 4

@@ -12,17 +12,17 @@ class CellResultsDataset(AbstractDataset[NoReturn, pd.DataFrame]):
 
     Args:
         filepath: folder that holds one folder a cell.
-        filename: of the table inside each of them.
+        table: file name of the table inside each of them; Kedro would make a ``filename`` absolute.
     """
 
-    def __init__(self, *, filepath: str, filename: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(self, *, filepath: str, table: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = Path(filepath)
-        self._filename = filename
+        self._table = table
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame:
         """Return all rows; none where no cell has finished."""
-        tables = [pd.read_csv(path) for path in sorted(self._filepath.glob(f"*/{self._filename}"))]
+        tables = [pd.read_csv(path) for path in sorted(self._filepath.glob(f"*/{self._table}"))]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
     def save(self, data: NoReturn) -> NoReturn:
@@ -33,4 +33,4 @@ class CellResultsDataset(AbstractDataset[NoReturn, pd.DataFrame]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath.as_posix(), "filename": self._filename}
+        return {"filepath": self._filepath.as_posix(), "table": self._table}

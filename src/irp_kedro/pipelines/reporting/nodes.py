@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from irp_kedro.errors import IncompleteRunError
 from irp_kedro.parameters import check_parameters
 from irp_kedro.reporting import tables
 
@@ -35,5 +36,10 @@ def tabulate_cells(
     summary_table: pd.DataFrame, cell_results: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return AUROC and removals by contamination over all cells found (the paper's Tables 1 and 2)."""
-    cells = cell_results if len(cell_results) else summary_table
-    return tables.auroc_by_contamination(cells), tables.removals_by_contamination(cells)
+    found = set(cell_results.get("cell", []))
+    if not found.issuperset(summary_table["cell"]):
+        raise IncompleteRunError(
+            f"cell_results lacks {summary_table['cell'].iloc[0]}, which was just summarised: in the catalog its "
+            "filepath must be the folder that holds the cells' folders."
+        )
+    return tables.auroc_by_contamination(cell_results), tables.removals_by_contamination(cell_results)
