@@ -39,7 +39,7 @@ def tabulate_cells(
     found = set(cell_results.get("cell", []))
     if not found.issuperset(summary_table["cell"]):
         raise IncompleteRunError(
-            f"cell_results lacks {summary_table['cell'].iloc[0]}, which was just summarised: in the catalog its "
+            f"cell_results lacks {summary_table['cell'].iloc[0]}, just summarised: in the catalog its "
             "filepath must be the folder that holds the cells' folders."
         )
     return tables.auroc_by_contamination(cell_results), tables.removals_by_contamination(cell_results)
