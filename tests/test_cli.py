@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from kedro.io import DatasetError
 
 from irp_kedro import cli as commands
 from irp_kedro.cli import cli
-from irp_kedro.errors import ParameterError
+from irp_kedro.errors import LineageError, ParameterError
 
 PROJECT = Path(__file__).parents[1]
 Kedro = Callable[..., Result]
@@ -126,3 +127,23 @@ def test_commands_that_only_tell_load_neither_torch_nor_dvc(command: list[str]) 
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_what_is_printed_for_machines_is_nothing_but_json(tmp_path: Path) -> None:
+    asked = [sys.executable, "-m", "kedro", "irp", "lineage", "--json", "--params", f"lineage.root={tmp_path}"]
+    done = subprocess.run(asked, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []
+
+
+def test_our_explanation_comes_before_the_one_that_kedro_made_of_it(
+    kedro_run: Kedro, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: object) -> None:
+        try:
+            raise LineageError("An image has changed.")
+        except LineageError as error:
+            raise DatasetError("Failed while saving to dataset x") from error
+
+    monkeypatch.setattr(commands, "RUN", fail)
+    assert kedro_run("seed=0").output.startswith("Error: An image has changed.")

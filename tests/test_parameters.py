@@ -11,8 +11,17 @@ from irp_kedro.parameters import Parameters, cell_name, check_parameters, result
 # Room on every side, so that one key can be changed without breaking a rule that joins two.
 ROOMY = {"views": {"bank": 16}, "training": {"epochs": 100}}
 
-# Where work is done, how extraction is cut up, and what no run reads: these change no result.
-INERT = ("device", "data_root", "features.batch_views", "features.shard_images", "calibration.")
+# Where work is done and kept, how extraction is cut up, and what no run reads: these change no result.
+INERT = (
+    "device",
+    "data_root",
+    "cell",
+    "lineage.",
+    "refinement.checkpoint_every",
+    "features.batch_views",
+    "features.shard_images",
+    "calibration.",
+)
 
 
 def flatten(group: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -25,6 +25,7 @@ from irp_kedro.parameters import (
 from irp_kedro.strategies import (
     CycleResult,
     LoopSettings,
+    ResumePoint,
     build_judge,
     load_features,
     resolve_device,
@@ -308,3 +309,29 @@ def test_cuda_by_name_without_cuda_says_what_to_do(device: str, monkeypatch: pyt
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ParameterError, match=f"device = '{device}', but .* use --params device=cpu"):
         resolve_device(device)
+
+
+@pytest.mark.parametrize(
+    "rule", [{}, {"judge": "differnet", "scoring": "in_sample"}, {"detector": "gaussian"}], ids=str
+)
+@pytest.mark.parametrize("cut", [0, 1])
+def test_an_interrupted_strategy_ends_as_an_unbroken_one(
+    cut: int, rule: dict[str, Any], manifest: pd.DataFrame, bank: FeatureBank
+) -> None:
+    tight = {"mad_factor": 1.0, **rule}
+    whole = run(manifest, bank, **tight)
+    state = whole[cut].state
+    assert state is not None
+    point = ResumePoint(past=tuple(result.record for result in whole[: cut + 1]), state=state)
+    rest = list(run_strategy("iterative_refinement", manifest, bank, loop(**tight), resume=point))
+    assert [result.record for result in rest] == [result.record for result in whole[cut + 1 :]]
+    ends = [result[-1].trained.tensors for result in (rest, whole)]
+    assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[1])
+
+
+def test_a_state_is_handed_over_every_kth_cycle_and_a_model_at_the_end(
+    manifest: pd.DataFrame, bank: FeatureBank
+) -> None:
+    cycles = run(manifest, bank, checkpoint_every=2, patience=3, mad_factor=1.0)
+    assert [result.state is not None for result in cycles] == [True, False, True, False]
+    assert [result.model is not None for result in cycles] == [False, False, False, True]

@@ -1,7 +1,8 @@
 """Kedro's configuration loader, with the paths of the catalog following from the checked parameters.
 
-Catalog paths cannot see parameters. ``${cell:}`` and ``${data_root:}`` are resolvers that can; they are made
-here and not in a hook because kedro-viz reads the catalog with hooks switched off.
+Catalog paths cannot see parameters. ``${cell:}``, ``${data_root:}``, ``${lineage_folder:}`` and
+``${lineage:key}`` are resolvers that can; they are made here and not in a hook because kedro-viz reads the
+catalog with hooks switched off.
 """
 
 from functools import partial
@@ -29,8 +30,16 @@ class CellConfigLoader(OmegaConfigLoader):
             parameters = checked(super().__getitem__("parameters"))
             # Kedro makes a relative path absolute by the project's folder.
             data_root = Path(parameters.data_root).expanduser()
-            OmegaConf.register_new_resolver("cell", partial(cell_name, parameters), replace=True)
-            OmegaConf.register_new_resolver("data_root", data_root.as_posix, replace=True)
+            name = cell_name(parameters)
+            resolvers: dict[str, Any] = {
+                "data_root": data_root.as_posix,
+                "cell": lambda: parameters.cell or name,
+                # Lineage keeps every experiment apart, also where `cell` gives all of them one folder of files.
+                "lineage_folder": (Path(parameters.lineage.root).expanduser() / name).as_posix,
+                "lineage": partial(getattr, parameters.lineage),
+            }
+            for key_word, resolver in resolvers.items():
+                OmegaConf.register_new_resolver(key_word, resolver, replace=True)
         configuration: dict[str, Any] = super().__getitem__(key)
         return configuration
 

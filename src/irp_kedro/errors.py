@@ -59,6 +59,10 @@ class IncompleteRunError(IrpError):
     """Something that an earlier step must have written is missing or half-written."""
 
 
+class LineageError(IrpError):
+    """A snapshot cannot be kept, found, restored or believed."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint that names the known name nearest to ``name``, or the known ones if none is near.
 

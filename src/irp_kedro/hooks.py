@@ -1,4 +1,4 @@
-"""Kedro hooks: refuse bad parameters before anything runs, print the summary at the end."""
+"""Kedro hooks: refuse what cannot end well before anything runs, print the summary at the end."""
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -21,6 +21,26 @@ class ParameterHooks:
         checked(context.config_loader["parameters"])
 
 
+class LineageHooks:
+    """Refuse a run whose snapshots could not be kept before it computes anything."""
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Open the store of every snapshot that this run would write.
+
+        Raises:
+            LineageError: there is no DVC repository around ``lineage.root``, or git ignores what lies there.
+        """
+        names = sorted(name for name in pipeline.all_outputs() if name.endswith(".snapshots"))
+        if not names:
+            return
+        from irp_kedro.datasets.dvc_snapshot import DVCSnapshotDataset
+
+        for dataset in map(catalog.get, names):
+            if isinstance(dataset, DVCSnapshotDataset):
+                dataset.open_store()
+
+
 class SummaryHooks:
     """Show the strategies side by side when a run that made the summary ends."""
 
@@ -36,4 +56,5 @@ class SummaryHooks:
         console, summary = Console(), catalog.load("summary_table")
         console.print(as_terminal_table(summary))
         console.print(describe(summary), soft_wrap=True, highlight=False)
+        console.print("Snapshots and what left in each: kedro irp lineage", highlight=False)
         console.print(f"Report: {getattr(catalog['report'], '_filepath', '')}", soft_wrap=True, highlight=False)

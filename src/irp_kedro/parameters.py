@@ -124,6 +124,7 @@ class RefinementParameters(Group):
     max_cycles: Annotated[int, Field(ge=0)] = 6
     max_removed_fraction: Fraction = 0.4
     patience: Count = 2
+    checkpoint_every: Count = 1
 
 
 class EvaluationParameters(Group):
@@ -143,6 +144,16 @@ class CalibrationParameters(Group):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
 
 
+class LineageParameters(Group):
+    """Where and how every refined snapshot is versioned (decisions 0024 to 0026)."""
+
+    root: str = Field(default="data/lineage", min_length=1)
+    mode: Literal["dvc", "plain"] = "dvc"
+    content: Literal["source", "prepared"] = "source"
+    link: Literal["copy", "hardlink"] = "copy"
+    tree_every: Count = 1
+
+
 class Parameters(Group):
     """The whole tree, as conf/ and ``--params`` spell it."""
 
@@ -160,9 +171,11 @@ class Parameters(Group):
     refinement: RefinementParameters = RefinementParameters()
     evaluation: EvaluationParameters = EvaluationParameters()
     calibration: CalibrationParameters = CalibrationParameters()
+    lineage: LineageParameters = LineageParameters()
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     seed: int = Field(default=0, ge=0)
     data_root: str = "data"
+    cell: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$|^$")] = ""
 
     @model_validator(mode="after")
     def _budget_holds_the_loop(self) -> Self:
@@ -195,12 +208,14 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
 def result_digest(parameters: Parameters) -> str:
     """Return 8 hex digits that identify every parameter able to change a result.
 
-    Device and data_root say where work is done, batch and shard sizes of extraction how it is cut up, and
-    calibration changes no run: they are left out.
+    Device, data_root, cell and lineage say where work is done and kept, batch and shard sizes of extraction how
+    it is cut up, checkpoints how much of it a kill loses, and calibration changes no run: they are left out.
     """
-    tree = parameters.model_dump(mode="json", exclude={"device", "data_root", "calibration"})
+    left_out = {"device", "data_root", "cell", "lineage", "calibration"}
+    tree = parameters.model_dump(mode="json", exclude=left_out)
     for key in ("batch_views", "shard_images"):
         del tree["features"][key]
+    del tree["refinement"]["checkpoint_every"]
     if parameters.dataset.name != "sample":
         del tree["sample"]
     if parameters.dataset.path:

@@ -1,9 +1,9 @@
 """Kedro's project settings."""
 
 from irp_kedro.config_loader import CellConfigLoader
-from irp_kedro.hooks import ParameterHooks, SummaryHooks
+from irp_kedro.hooks import LineageHooks, ParameterHooks, SummaryHooks
 
-HOOKS = (ParameterHooks(), SummaryHooks())
+HOOKS = (ParameterHooks(), LineageHooks(), SummaryHooks())
 
 CONFIG_LOADER_CLASS = CellConfigLoader
 # Setting this drops Kedro's defaults, so all three stand here. "soft" keeps the keys of a group that an

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -61,6 +61,19 @@ class LoopSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResumePoint:
+    """Where an interrupted loop can go on.
+
+    Attributes:
+        past: the cycles done, from 0; none: start afresh.
+        state: of the detector after the last of them.
+    """
+
+    past: tuple[RefinementCycle, ...] = ()
+    state: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CycleResult:
     """A cycle as it is kept.
 
@@ -68,11 +81,13 @@ class CycleResult:
         record: what the loop did.
         seconds: wall time of this cycle.
         model: the trained detector, on the last cycle; ``None`` before it.
+        state: what training needs to go on after this cycle, where it is to be kept; never on the last.
     """
 
     record: RefinementCycle
     seconds: float
     model: TrainedDetector | None
+    state: Mapping[str, Tensor] | None = None
 
     @property
     def trained(self) -> TrainedDetector:
@@ -90,6 +105,7 @@ def run_strategy(
     observe: Callable[[float], None] = lambda loss: None,
     *,
     called: str = "",
+    resume: ResumePoint | None = None,
 ) -> Iterator[CycleResult]:
     """Walk the loop of ``strategy`` over a training manifest and yield each cycle as soon as it is done.
 
@@ -102,6 +118,7 @@ def run_strategy(
         settings: detector, judge and schedule.
         observe: called with the mean loss after each epoch of the detector.
         called: name in the log; empty: the strategy's.
+        resume: where an interrupted walk of the same loop can go on; its cycles are not yielded again.
 
     Raises:
         ThresholdUndefinedError: T x median was asked for and the median score is not positive.
@@ -111,11 +128,18 @@ def run_strategy(
     detector = detector_type(settings.detector)(features, settings.detector_settings)
     judge = build_judge(detector, features, settings)
     plan = plan_for(strategy, settings.refinement, settings.training.epochs)
+    past = resume.past if resume else ()
+    if resume and past:
+        detector.load_state(resume.state)
+        logger.info("%s goes on after cycle %d of an interrupted run", called or strategy, past[-1].cycle)
+    every = settings.refinement.checkpoint_every
     started = time.perf_counter()
-    for record in refine(_Observed(detector, observe), judge, images, plan):
+    for record in refine(_Observed(detector, observe), judge, images, plan, past):
         seconds = time.perf_counter() - started
         _log(called or strategy, record)
-        yield CycleResult(record=record, seconds=seconds, model=detector.export() if record.is_last else None)
+        model = detector.export() if record.is_last else None
+        state = None if record.is_last or record.cycle % every else detector.state()
+        yield CycleResult(record=record, seconds=seconds, model=model, state=state)
         started = time.perf_counter()
 
 

@@ -12,13 +12,18 @@ from irp_kedro.pipeline_registry import register_pipelines
 from irp_kedro.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[2] / "conf"
-IN_MEMORY = {"loop_settings"}  # parameters gathered in one object: nothing to keep
+IN_MEMORY = {"loop_settings", "provenance"}  # parameters and digests gathered in one object: nothing to keep
 
 
 @pytest.fixture(scope="module")
 def entries() -> dict[str, Any]:
-    # The cell and the data root are known to hooks only; any name will do here.
-    resolvers = {"cell": lambda: "a-cell", "data_root": lambda: "data"}
+    # What follows from the parameters is known to the project's own loader only; any name will do here.
+    resolvers = {
+        "cell": lambda: "a-cell",
+        "data_root": lambda: "data",
+        "lineage_folder": lambda: "lineage",
+        "lineage": lambda key: key,
+    }
     loader = OmegaConfigLoader(CONF.as_posix(), custom_resolvers=resolvers, **CONFIG_LOADER_ARGS)
     return dict(loader["catalog"])
 

@@ -313,3 +313,33 @@ def test_a_decision_carries_score_median_and_threshold_of_its_cycle() -> None:
 def test_a_median_that_is_not_positive_stops_the_loop_with_the_remedy() -> None:
     with pytest.raises(ThresholdUndefinedError, match="latent_energy"):
         walk({"a": -3.0, "b": -2.0, "c": 4.0}, rule())
+
+
+class CycleJudge:
+    """Judges a little differently in each cycle, so that a cycle taken for another one shows."""
+
+    def __init__(self, table: Mapping[str, float], images: BlindSet) -> None:
+        self.scores = np.array([table[digest] for digest in images.digests])
+
+    def judge(self, rows: Rows, *, cycle: int) -> Scores:
+        return self.scores[rows] + 0.01 * ((rows + cycle) % 3)
+
+
+@given(
+    scores=st.lists(st.floats(0.5, 9.0), min_size=4, max_size=9),
+    strategy=st.sampled_from(["one_shot_removal", "iterative_refinement"]),
+    patience=st.integers(1, 3),
+    cut=st.integers(0, 5),
+)
+def test_a_loop_that_was_interrupted_goes_on_as_if_it_had_not_been(
+    scores: list[float], strategy: Strategy, patience: int, cut: int
+) -> None:
+    table = {f"{number:02d}": score for number, score in enumerate(scores)}
+    images = blind(list(table))
+    plan = plan_for(strategy, rule(patience=patience, max_removed_fraction=0.5), TOTAL_EPOCHS)
+    judge = CycleJudge(table, images)
+    whole = list(refine(TableDetector(table, images), judge, images, plan))
+    past = whole[: min(cut + 1, len(whole) - 1)]
+    resumed = TableDetector(table, images)
+    assert [*past, *refine(resumed, judge, images, plan, past)] == whole
+    assert resumed.epochs == TOTAL_EPOCHS - past[-1].epochs

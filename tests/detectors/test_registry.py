@@ -159,3 +159,40 @@ def test_names_are_checked_without_loading_torch() -> None:
         "check('gaussian'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@every_detector
+def test_training_goes_on_from_a_kept_state_as_if_it_had_never_stopped(
+    name: str, features: torch.Tensor, settings: Settings
+) -> None:
+    unbroken = detector_type(name)(features, settings())
+    unbroken.fit(NORMAL, epochs=3)
+    state = {key: value.clone() for key, value in unbroken.state().items()}
+    unbroken.fit(NORMAL[:30], epochs=2)
+    resumed = detector_type(name)(features, settings())
+    resumed.load_state(state)
+    resumed.fit(NORMAL[:30], epochs=2)
+    np.testing.assert_array_equal(resumed.score(ROWS), unbroken.score(ROWS))
+
+
+@every_detector
+def test_a_kept_state_scores_before_any_further_training(
+    name: str, features: torch.Tensor, settings: Settings
+) -> None:
+    trained = detector_type(name)(features, settings())
+    trained.fit(NORMAL, epochs=2)
+    resumed = detector_type(name)(features, settings())
+    resumed.load_state(trained.state())
+    np.testing.assert_array_equal(resumed.score(ROWS), trained.score(ROWS))
+
+
+@every_detector
+def test_a_kept_state_does_not_follow_later_training(
+    name: str, features: torch.Tensor, settings: Settings
+) -> None:
+    detector = detector_type(name)(features, settings())
+    detector.fit(NORMAL, epochs=1)
+    state = detector.state()
+    before = {key: value.clone() for key, value in state.items()}
+    detector.fit(NORMAL[:20], epochs=2)
+    assert all(torch.equal(state[key], before[key]) for key in before)

@@ -1,25 +1,55 @@
+from dataclasses import asdict
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
 from irp_kedro.core.refinement import RefinementCycle
 from irp_kedro.core.removal import Decision
 from irp_kedro.detectors.settings import TrainedDetector
+from irp_kedro.features.preparation import Preparation, PreparedImages
+from irp_kedro.lineage.contents import StoredImage
+from irp_kedro.lineage.record import Provenance
 from irp_kedro.parameters import (
     STRATEGIES,
     EvaluationParameters,
     FlowParameters,
+    LineageParameters,
     RefinementParameters,
     Strategy,
     TrainingParameters,
     ViewParameters,
 )
 from irp_kedro.pipeline_registry import register_pipelines
-from irp_kedro.pipelines.refinement.nodes import STRATEGY_NODES, record_refinement, settle_loop
+from irp_kedro.pipelines.refinement.nodes import (
+    STRATEGY_NODES,
+    list_snapshot_contents,
+    record_refinement,
+    settle_loop,
+    state_provenance,
+)
 from irp_kedro.strategies import CycleResult, LoopSettings
 
 MODEL = TrainedDetector(detector="gaussian", tensors={"mean": torch.zeros(1)}, config={"name": "detector"})
+IMAGES = [
+    StoredImage(
+        image_id="id0", name="id0.png", digest=f"{0:032x}", size=1, path="/images/0.png", original="0.png"
+    )
+]
+PROVENANCE = Provenance(
+    cell="a-cell",
+    content="source",
+    parameters="0" * 8,
+    source_manifest="",
+    contamination_record="",
+    feature_bank="",
+    code_revision="",
+    code_changed=None,
+    code="",
+    device="cpu",
+    versions={},
+)
 
 
 @pytest.fixture
@@ -102,16 +132,66 @@ def test_a_strategy_s_node_yields_its_cycles_one_by_one(
     rule = RefinementParameters(max_cycles=2, folds=4, mad_factor=4.0)
     views = ViewParameters(bank=1, train=1, score=1)
     settled = settle_loop("gaussian", rule, TrainingParameters(), FlowParameters(), views, seed=0, device="cpu")
-    cycles = STRATEGY_NODES[strategy](training, bank_of(training, odd=7), settled)
-    assert next(cycles).record.cycle == 0
+    cycles = STRATEGY_NODES[strategy](training, bank_of(training, odd=7), settled, IMAGES, PROVENANCE, [])
+    first = next(cycles)
+    assert (first.result.record.cycle, first.strategy, len(first.removals)) == (0, strategy, 0)
+    assert (first.images, first.provenance) == (IMAGES, PROVENANCE)
     later = list(cycles)
-    gone = {decision.image_id for cycle in later for decision in cycle.record.decisions}
-    assert ("id7" in gone) is (strategy != "vanilla")
+    removed = pd.concat([cycle.removals for cycle in later]) if later else first.removals
+    gone = dict(zip(removed["image_id"], removed["path"], strict=True))
+    assert gone.get("id7") == (None if strategy == "vanilla" else "/images/7.png")
 
 
 def test_what_labels_decide_never_reaches_a_strategy() -> None:
     pipelines = register_pipelines()
     joined = pipelines["evaluation"].all_outputs() | pipelines["oracle"].all_outputs()
-    free = {name for name in pipelines["refinement"].inputs() if not name.startswith("params:")}
-    assert free == {"training_manifest", "feature_bank"}
     assert not pipelines["refinement"].all_inputs() & joined
+    # Manifest and record of contamination hold labels: they enter a digest of the provenance and nothing else.
+    read_by = {
+        node.name: set(node.inputs)
+        for node in pipelines["refinement"].nodes
+        if node.name.endswith("refine_training_set")
+    }
+    shared = {"training_manifest", "feature_bank", "loop_settings", "snapshot_contents", "provenance"}
+    expected = {f"{name}.refine_training_set": shared | {f"{name}.checkpoints"} for name in STRATEGIES}
+    assert read_by == expected
+
+
+def test_snapshots_hold_the_source_files_unless_prepared_ones_are_asked_for(manifest_of: Any) -> None:
+    training, prepared = (
+        manifest_of(("train", "unknown", "")),
+        PreparedImages({}, Preparation(crop="none", size=8)),
+    )
+    source = list_snapshot_contents(training, prepared, LineageParameters())
+    assert source.prepared is None
+    asked = list_snapshot_contents(training, prepared, LineageParameters(content="prepared"))
+    assert asked.prepared is prepared
+    pd.testing.assert_frame_equal(asked.training, source.training)
+
+
+def test_the_provenance_follows_images_injection_and_parameters_but_not_where_files_lie(
+    manifest_of: Any, bank_of: Any
+) -> None:
+    manifest = manifest_of(("train", "normal", ""), ("test", "anomalous", "dent"))
+    bank = bank_of(manifest)
+
+    def state(table: Any = manifest, record: Any = None, **parameters: Any) -> dict[str, Any]:
+        stated = asdict(
+            state_provenance(table, record or {"level": 0.2}, bank, {"device": "cpu", **parameters})
+        )
+        return {key: value for key, value in stated.items() if key != "run"}
+
+    first = state()
+    assert first == state(manifest.assign(path=["/elsewhere/0.png", "/elsewhere/1.png"]), data_root="elsewhere")
+    assert first["cell"].endswith(first["parameters"])
+    assert (first["feature_bank"], first["device"]) == (bank.digest, "cpu")
+    assert {"python", "torch", "dvc", "irp-kedro"} <= set(first["versions"])
+    assert state(manifest.assign(digest=["a", "b"]))["source_manifest"] != first["source_manifest"]
+    assert state(record={"level": 0.3})["contamination_record"] != first["contamination_record"]
+    assert state(seed=1)["parameters"] != first["parameters"]
+
+
+def test_every_run_has_a_provenance_of_its_own(manifest_of: Any, bank_of: Any) -> None:
+    manifest = manifest_of(("train", "normal", ""))
+    runs = [state_provenance(manifest, {}, bank_of(manifest), {}).run for _ in range(2)]
+    assert runs[0] != runs[1]

@@ -14,6 +14,8 @@ from omegaconf import OmegaConf
 
 PROJECT = Path(__file__).parents[2]
 
+RESOLVERS = ("cell", "data_root", "lineage_folder", "lineage")
+
 # Runs the pipelines named (all, where none is) below a data root; returns what the terminal showed.
 RunProject = Callable[..., str]
 
@@ -49,12 +51,24 @@ def tiny() -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="session")
+def make_dvc_repository() -> Callable[[Path], None]:
+    """Makes a folder a DVC repository without git, so that nothing is recorded in the project's own."""
+
+    def make(folder: Path) -> None:
+        (folder / ".dvc").mkdir(parents=True, exist_ok=True)
+        (folder / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+
+    return make
+
+
 @pytest.fixture(scope="module")
-def run_project(tiny: dict[str, Any]) -> Iterator[RunProject]:
+def run_project(tiny: dict[str, Any], make_dvc_repository: Callable[[Path], None]) -> Iterator[RunProject]:
     bootstrap_project(PROJECT)
 
     def run(data_root: Path, *pipelines: str, **asked: Any) -> str:
-        parameters = {**tiny, "data_root": data_root, **asked}
+        make_dvc_repository(data_root)
+        parameters = {**tiny, "data_root": data_root, "lineage.root": data_root / "lineage", **asked}
         dotted = OmegaConf.from_dotlist([f"{key}={value}" for key, value in parameters.items()])
         session = KedroSession.create(PROJECT, runtime_params=OmegaConf.to_container(dotted))
         with contextlib.redirect_stdout(io.StringIO()) as terminal, session:
@@ -62,5 +76,5 @@ def run_project(tiny: dict[str, Any]) -> Iterator[RunProject]:
         return terminal.getvalue()
 
     yield run
-    for name in ("cell", "data_root"):
+    for name in RESOLVERS:
         OmegaConf.clear_resolver(name)

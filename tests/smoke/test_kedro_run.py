@@ -84,12 +84,18 @@ def before(project: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def whole(
-    project: Path, before: dict[str, str], tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+    project: Path,
+    before: dict[str, str],
+    tiny: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+    make_dvc_repository: Callable[[Path], None],
 ) -> Run:
     """`kedro run` in a process of its own, into an empty data root."""
     root = tmp_path_factory.mktemp("whole")
+    make_dvc_repository(root)
+    asked = {**tiny, "data_root": root, "lineage.root": root / "lineage"}
     done = subprocess.run(
-        [sys.executable, "-m", "kedro", "run", "--params", spelt({**tiny, "data_root": root})],
+        [sys.executable, "-m", "kedro", "run", "--params", spelt(asked)],
         cwd=project,
         env={**os.environ, "COLUMNS": "80", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
@@ -145,8 +151,8 @@ def context_of(root: Path, env: str | None = None, **asked: Any) -> KedroContext
 def promised(run: Run) -> dict[str, Path]:
     """Return the file of every output of a whole run, as the catalog of that run names it."""
     catalog = context_of(run.root, **run.json("parameters.json") | {"data_root": run.root.as_posix()}).catalog
-    # The loop's settings are parameters gathered in one object, kept in memory.
-    outputs = register_pipelines()["__default__"].all_outputs() - {"loop_settings"}
+    # The loop's settings and the provenance are parameters and digests gathered in one object, kept in memory.
+    outputs = register_pipelines()["__default__"].all_outputs() - {"loop_settings", "provenance"}
     return {name: Path(catalog[name]._filepath) for name in sorted(outputs)}
 
 
@@ -164,7 +170,10 @@ def test_nothing_is_written_outside_the_data_root(whole: Run, project: Path, bef
 
 
 def test_no_half_written_file_stays_behind(whole: Run) -> None:
-    assert [path.name for path in whole.root.rglob("*") if path.name.startswith(".")] == []
+    kept_apart = {".dvc", ".gitignore", ".lock"}  # DVC's own folder, and what guards each chain of snapshots
+    hidden = {path.name for path in whole.root.rglob("*") if path.name.startswith(".")}
+    assert hidden == kept_apart
+    assert [path.name for path in whole.root.rglob("*.tmp")] == []
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -231,13 +240,16 @@ def test_the_summary_has_a_row_for_each_strategy_and_the_oracle(whole: Run) -> N
 
 
 def test_the_terminal_shows_the_strategies_side_by_side_and_where_the_report_lies(whole: Run) -> None:
-    end = whole.terminal.splitlines()[-14:]
+    end = whole.terminal.splitlines()[-15:]
     rows = {line.split()[0]: line for line in end if line.split()[:1] and line.startswith(" ")}
     assert {*STRATEGIES, "oracle", "strategy"} <= set(rows)
     shown = [rows[name] for name in ("strategy", *STRATEGIES, "oracle")]
     assert "AUROC" in shown[0]
     assert not any("…" in row for row in shown)
-    assert end[-1] == f"Report: {whole.path('report.md')}"
+    assert end[-2:] == [
+        "Snapshots and what left in each: kedro irp lineage",
+        f"Report: {whole.path('report.md')}",
+    ]
 
 
 def test_the_parameters_of_a_run_stand_beside_its_results(whole: Run) -> None:

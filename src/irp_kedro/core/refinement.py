@@ -1,6 +1,6 @@
 """THE LOOP: score, threshold, remove, retrain (IRP paper, Algorithm 1 and Eq. 5 and 6)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,12 +73,23 @@ def plan_for(strategy: Strategy, rule: RefinementParameters, total_epochs: int) 
 
 
 def refine(
-    detector: AnomalyDetector, judge: Judge, images: BlindSet, plan: LoopPlan
+    detector: AnomalyDetector,
+    judge: Judge,
+    images: BlindSet,
+    plan: LoopPlan,
+    past: Sequence[RefinementCycle] = (),
 ) -> Iterator[RefinementCycle]:
     """Refine a training set: yield the set before, then one cycle at a time; the last one carries its reason.
 
     Whatever is left of the epoch budget when the loop stops is spent on the set it stopped with, and the last
     epoch counts: no split chooses an earlier one (decision 0010).
+
+    Args:
+        detector: trained as it was after the last of the ``past`` cycles.
+        judge: who decides.
+        images: the set before refinement.
+        plan: how the loop is walked.
+        past: cycles already done, from 0, of a loop that was interrupted; they are not yielded again.
     """
     rule = plan.rule
     training: Rows = np.arange(len(images))
@@ -87,10 +98,13 @@ def refine(
         untouched = _untouched(images, training, losses, plan.total_epochs)
         yield _last(untouched, detector, images, training, "no cycle asked for")
         return
-    losses = detector.fit(training, epochs=rule.pretrain_epochs)  # line 2
-    spent, quiet = rule.pretrain_epochs, 0
-    yield _untouched(images, training, losses, spent)
-    for cycle in range(1, plan.max_cycles + 1):  # lines 13-15
+    if past:
+        training, spent, quiet = _rows(images, past[-1].kept), past[-1].epochs, _quiet_cycles(past)
+    else:
+        losses = detector.fit(training, epochs=rule.pretrain_epochs)  # line 2
+        spent, quiet = rule.pretrain_epochs, 0
+        yield _untouched(images, training, losses, spent)
+    for cycle in range(max(1, len(past)), plan.max_cycles + 1):  # lines 13-15
         scores = judge.judge(training, cycle=cycle)  # line 3
         limit = threshold(scores, rule)  # line 4, Eq. 5
         allowed = int(rule.max_removed_fraction * len(images)) - (len(images) - len(training))
@@ -160,6 +174,21 @@ def _last(
 ) -> RefinementCycle:
     scores = detector.score(training).tolist()
     return replace(record, stop=stop, final_scores=dict(zip(_ids(images, training), scores, strict=True)))
+
+
+def _quiet_cycles(past: Sequence[RefinementCycle]) -> int:
+    """Return how many cycles at the end removed nothing; cycle 0 is none of them."""
+    quiet = 0
+    for record in reversed(past[1:]):
+        if record.decisions:
+            break
+        quiet += 1
+    return quiet
+
+
+def _rows(images: BlindSet, kept: Sequence[str]) -> Rows:
+    position = {image_id: row for row, image_id in enumerate(images.image_ids)}
+    return np.array([position[image_id] for image_id in kept], dtype=np.intp)
 
 
 def _ids(images: BlindSet, rows: Rows) -> tuple[str, ...]:

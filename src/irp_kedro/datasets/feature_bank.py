@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
-from irp_kedro.datasets.writing import write_json
 from irp_kedro.features.bank import FeatureBank, FeatureStore
 from irp_kedro.features.extraction import ExtractionRecord
+from irp_kedro.writing import write_json
 
 
 class FeatureStoreDataset(AbstractDataset[NoReturn, FeatureStore]):

@@ -8,8 +8,8 @@ from kedro.io import AbstractDataset, DatasetError
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from irp_kedro.datasets.writing import file_aside
 from irp_kedro.detectors.settings import TrainedDetector
+from irp_kedro.writing import file_aside
 
 
 def write_model(path: Path, model: TrainedDetector) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from irp_kedro.datasets.writing import write_json
 from irp_kedro.features.preparation import Preparation, PreparedImages
+from irp_kedro.writing import write_json
 
 
 class PreparedImagesDataset(AbstractDataset[PreparedImages, PreparedImages]):

@@ -6,6 +6,7 @@ initial weights do not.
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -81,6 +82,28 @@ class DifferNet:
         tensors |= {"mean": mean.cpu(), "deviation": deviation.cpu()}
         config = {"settings": self.settings.as_config(), "name": self.name}
         return TrainedDetector(detector="differnet", tensors=tensors, config=config)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return weights, statistics, Adam's moments and the number of epochs so far."""
+        moments = {
+            f"adam/{parameter}/{name}": value.to("cpu", copy=True)
+            for parameter, values in self._optimiser.state_dict()["state"].items()
+            for name, value in values.items()
+        }
+        return {**self.export().tensors, **moments, "epochs_trained": torch.tensor(self.epochs_trained)}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take a :meth:`state` back."""
+        own = dict(state)
+        self.epochs_trained = int(own.pop("epochs_trained"))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key in [key for key in own if key.startswith("adam/")]:
+            _, parameter, name = key.split("/")
+            moments.setdefault(int(parameter), {})[name] = own.pop(key)
+        self.mean, self.deviation = (own.pop(key).to(self.features.device) for key in ("mean", "deviation"))
+        self.flow.load_state_dict(own)
+        groups = self._optimiser.state_dict()["param_groups"]
+        self._optimiser.load_state_dict({"state": moments, "param_groups": groups})
 
     @classmethod
     def restore(cls, trained: TrainedDetector, features: Tensor) -> Self:

@@ -5,6 +5,7 @@ Analysis 88, 2004); the distance is the squared one, as scikit-learn gives it.
 """
 
 import copy
+from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -69,6 +70,14 @@ class Gaussian:
         tensors = {"mean": mean, "factor": factor, "deviation": deviation}
         config = {"settings": self.settings.as_config(), "name": self.name}
         return TrainedDetector(detector="gaussian", tensors=tensors, config=config)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the statistics: every fit starts from scratch."""
+        return dict(self.export().tensors)
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take a :meth:`state` back."""
+        self.mean, self.factor, self.deviation = (state[key] for key in ("mean", "factor", "deviation"))
 
     @classmethod
     def restore(cls, trained: TrainedDetector, features: Tensor) -> Self:

@@ -7,6 +7,8 @@ from irp_kedro.core.detector import AnomalyDetector
 from irp_kedro.errors import ParameterError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
@@ -27,6 +29,14 @@ class BankDetector(AnomalyDetector, Protocol):
 
     def export(self) -> "TrainedDetector":
         """Return what a later process needs to score with it."""
+        ...
+
+    def state(self) -> dict[str, "Tensor"]:
+        """Return all that training needs to go on as if it had never stopped, on the CPU."""
+        ...
+
+    def load_state(self, state: "Mapping[str, Tensor]") -> None:
+        """Take a :meth:`state` back."""
         ...
 
     @classmethod

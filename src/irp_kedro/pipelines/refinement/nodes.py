@@ -1,6 +1,6 @@
 """Nodes of ``refinement``: the blind loop, then the record of it with paths joined."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +10,18 @@ import pandas as pd
 from irp_kedro.core.evaluation import label_free_threshold
 from irp_kedro.core.manifest import as_manifest
 from irp_kedro.core.records import cycle_history, removal_log
+from irp_kedro.lineage.record import Provenance, json_digest, manifest_digest, software_versions
 from irp_kedro.parameters import (
     EvaluationParameters,
     FlowParameters,
+    LineageParameters,
     RefinementParameters,
     Strategy,
     TrainingParameters,
     ViewParameters,
+    cell_name,
+    check_parameters,
+    result_digest,
 )
 
 # Types that import torch are loaded inside the nodes, so that listing the pipelines stays quick.
@@ -45,21 +50,77 @@ def settle_loop(
     )
 
 
-def vanilla(training_manifest: pd.DataFrame, feature_bank: Any, loop_settings: Any) -> Iterator[Any]:
+def list_snapshot_contents(
+    training_manifest: pd.DataFrame, prepared_images: Any, lineage: LineageParameters
+) -> Any:
+    """State which images snapshots hold: the source files' own bytes, or the prepared pixels."""
+    from irp_kedro.datasets.snapshot_contents import Contents
+
+    prepared = prepared_images if lineage.content == "prepared" else None
+    return Contents(training=as_manifest(training_manifest), prepared=prepared)
+
+
+def state_provenance(
+    manifest: pd.DataFrame,
+    contamination_record: dict[str, Any],
+    feature_bank: Any,
+    parameters: dict[str, Any],
+) -> Provenance:
+    """State where every snapshot of this run comes from: images, parameters, features, code and software."""
+    from irp_kedro.lineage.code_state import code_state, source_digest
+    from irp_kedro.strategies import resolve_device
+
+    checked = check_parameters(parameters)
+    revision, changed = code_state()
+    return Provenance(
+        cell=cell_name(checked),
+        content=checked.lineage.content,
+        parameters=result_digest(checked),
+        source_manifest=manifest_digest(as_manifest(manifest)),
+        contamination_record=json_digest(contamination_record),
+        feature_bank=feature_bank.digest,
+        code_revision=revision,
+        code_changed=changed,
+        code=source_digest(),
+        device=str(resolve_device(checked.device)),
+        versions=software_versions(),
+    )
+
+
+def vanilla(
+    training: pd.DataFrame,
+    bank: Any,
+    settings: Any,
+    contents: Any,
+    provenance: Provenance,
+    checkpoints: list[Any],
+) -> Iterator[Any]:
     """Train on the set as it is; nothing leaves."""
-    yield from _cycles("vanilla", training_manifest, feature_bank, loop_settings)
+    yield from _cycles("vanilla", training, bank, settings, contents, provenance, checkpoints)
 
 
-def one_shot_removal(training_manifest: pd.DataFrame, feature_bank: Any, loop_settings: Any) -> Iterator[Any]:
+def one_shot_removal(
+    training: pd.DataFrame,
+    bank: Any,
+    settings: Any,
+    contents: Any,
+    provenance: Provenance,
+    checkpoints: list[Any],
+) -> Iterator[Any]:
     """Train, remove once all that exceeds the threshold, go on training."""
-    yield from _cycles("one_shot_removal", training_manifest, feature_bank, loop_settings)
+    yield from _cycles("one_shot_removal", training, bank, settings, contents, provenance, checkpoints)
 
 
 def iterative_refinement(
-    training_manifest: pd.DataFrame, feature_bank: Any, loop_settings: Any
+    training: pd.DataFrame,
+    bank: Any,
+    settings: Any,
+    contents: Any,
+    provenance: Provenance,
+    checkpoints: list[Any],
 ) -> Iterator[Any]:
     """Score, remove, retrain, cycle by cycle (Algorithm 1); each cycle is saved as soon as it is done."""
-    yield from _cycles("iterative_refinement", training_manifest, feature_bank, loop_settings)
+    yield from _cycles("iterative_refinement", training, bank, settings, contents, provenance, checkpoints)
 
 
 STRATEGY_NODES: dict[Strategy, Callable[..., Iterator[Any]]] = {
@@ -76,15 +137,7 @@ def record_refinement(
     manifest = as_manifest(training_manifest)
     last = snapshots[-1]
     kept = manifest[manifest["image_id"].isin(last.record.kept)].reset_index(drop=True)
-    rule = loop_settings.refinement
-    log = removal_log(
-        [cycle.record for cycle in snapshots],
-        manifest,
-        policy=rule.policy,
-        scoring=rule.scoring,
-        detector=loop_settings.detector,
-        judge=loop_settings.judge,
-    )
+    log = _log([cycle.record for cycle in snapshots], manifest, loop_settings)
     history = cycle_history([(cycle.record, cycle.seconds) for cycle in snapshots])
     scores = np.array(list(last.record.final_scores.values()))
     threshold = label_free_threshold(scores, false_alarm_rate=evaluation.false_alarm_rate)
@@ -93,16 +146,49 @@ def record_refinement(
     return kept, log, history, model
 
 
-def _cycles(strategy: Strategy, manifest: pd.DataFrame, bank: Any, settings: Any) -> Iterator[Any]:
+def _cycles(
+    strategy: Strategy,
+    training: pd.DataFrame,
+    bank: Any,
+    settings: Any,
+    contents: Any,
+    provenance: Provenance,
+    checkpoints: list[Any],
+) -> Iterator[Any]:
     from rich.console import Console
     from rich.progress import Progress
 
+    from irp_kedro.datasets.dvc_snapshot import CycleSnapshot
     from irp_kedro.strategies import run_strategy
 
+    manifest = as_manifest(training)
+    interrupted = next((point for point in checkpoints if provenance.continues(point.provenance)), None)
+    if interrupted:
+        provenance = interrupted.provenance  # one chain, one run
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(strategy, total=settings.training.epochs)
 
         def observe(loss: float) -> None:
             bar.update(task, advance=1, description=f"{strategy}: epochs, loss {loss:.3f}")
 
-        yield from run_strategy(strategy, as_manifest(manifest), bank, settings, observe)
+        resume = interrupted.point if interrupted else None
+        for result in run_strategy(strategy, manifest, bank, settings, observe, resume=resume):
+            yield CycleSnapshot(
+                strategy=strategy,
+                result=result,
+                removals=_log([result.record], manifest, settings),
+                images=contents,
+                provenance=provenance,
+            )
+
+
+def _log(cycles: Sequence[Any], manifest: pd.DataFrame, settings: Any) -> pd.DataFrame:
+    rule = settings.refinement
+    return removal_log(
+        cycles,
+        manifest,
+        policy=rule.policy,
+        scoring=rule.scoring,
+        detector=settings.detector,
+        judge=settings.judge,
+    )

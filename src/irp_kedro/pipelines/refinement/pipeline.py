@@ -20,20 +20,48 @@ def _shared() -> Pipeline:
                 name="settle_loop",
                 inputs={name: f"params:{name}" for name in names},
                 outputs="loop_settings",
-            )
+            ),
+            Node(
+                nodes.list_snapshot_contents,
+                name="list_snapshot_contents",
+                inputs={
+                    "training_manifest": "training_manifest",
+                    "prepared_images": "prepared_images",
+                    "lineage": "params:lineage",
+                },
+                outputs="snapshot_contents",
+            ),
+            Node(
+                nodes.state_provenance,
+                name="state_provenance",
+                inputs={
+                    "manifest": "manifest",
+                    "contamination_record": "contamination_record",
+                    "feature_bank": "feature_bank",
+                    "parameters": "parameters",
+                },
+                outputs="provenance",
+            ),
         ],
         tags="refinement",
     )
 
 
 def _strategy_pipeline(strategy: Strategy) -> Pipeline:
-    shared = {"training_manifest", "feature_bank", "loop_settings"}
+    shared = {"training_manifest", "feature_bank", "loop_settings", "snapshot_contents", "provenance"}
     return Pipeline(
         [
             Node(
                 nodes.STRATEGY_NODES[strategy],
                 name="refine_training_set",
-                inputs={name: name for name in sorted(shared)},
+                inputs={
+                    "training": "training_manifest",
+                    "bank": "feature_bank",
+                    "settings": "loop_settings",
+                    "contents": "snapshot_contents",
+                    "provenance": "provenance",
+                    "checkpoints": "checkpoints",
+                },
                 outputs="snapshots",
             ),
             Node(
@@ -49,7 +77,7 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
             ),
         ],
         namespace=strategy,
-        inputs=shared,
+        inputs={name: name for name in shared} | {"checkpoints": f"{strategy}.checkpoints"},
         parameters={"evaluation"},
         tags="refinement",
     )

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from irp_kedro.datasets.writing import file_aside, folder_aside, remove_folder, write_json
+from irp_kedro.writing import file_aside, folder_aside, remove_folder, write_json
 
 
 class Killed(BaseException):
@@ -33,7 +33,7 @@ def test_a_value_is_written_as_readable_json(tmp_path: Path) -> None:
 
 def test_names_beyond_ascii_survive_a_locale_without_them(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from irp_kedro.datasets.writing import write_json; "
+        "import sys; from pathlib import Path; from irp_kedro.writing import write_json; "
         r"write_json(Path(sys.argv[1]), '\u50b7')"
     )
     plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

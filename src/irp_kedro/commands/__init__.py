@@ -1,0 +1,1 @@
+"""The commands of ``kedro irp …``: thin, over the rooms below."""
