@@ -17,6 +17,7 @@ TESTED_THROUGH = {
     "commands/calibrate.py": "smoke/test_calibrate_command.py",
     "commands/lineage.py": "smoke/test_lineage_commands.py",
     "commands/shared.py": "test_cli.py",
+    "lineage/pointer.py": "lineage/test_store.py",
     "datasets/archive_safety.py": "datasets/test_archive.py",
     "datasets/image_files.py": "datasets/test_image_folder.py",
     "datasets/mvtec_addresses.py": "datasets/test_mvtec_ad.py",

@@ -250,11 +250,22 @@ def test_a_kill_while_the_old_cycles_are_cleared_leaves_no_finished_run(
     assert cycle_names(folder) == []
 
 
-def test_a_cycle_is_there_only_when_its_record_is(finished: Saving, chain: Path) -> None:
-    (chain / "cycle_002" / "lineage.json").unlink()
+def test_a_cycle_is_there_only_when_its_record_is(finished: Saving, folder: Path) -> None:
+    (folder / "cycle_002" / "lineage.json").unlink()
     assert not finished.exists()
     with pytest.raises(DatasetError, match="No finished refinement"):
         finished.load()
+
+
+def test_a_run_whose_lineage_is_gone_or_another_s_is_not_finished_but_can_be_read(
+    finished: Saving, chain: Path
+) -> None:
+    record = chain / "cycle_002" / "lineage.json"
+    record.write_text(record.read_text().replace('"time"', ' "time"'))
+    assert not finished.exists()
+    record.unlink()
+    assert not finished.exists()
+    assert len(finished.load()) == 3
 
 
 def test_what_left_in_each_cycle_is_kept_with_it(

@@ -241,7 +241,7 @@ def _show_table(snapshots: Sequence[Snapshot]) -> None:
         console.print("No snapshot. Make some: kedro run")
     for cell in sorted({snapshot.cell for snapshot in snapshots}):
         table = Table(title=cell, title_justify="left", box=None, padding=(0, 2, 0, 0))
-        for column in ("snapshot", "images", "removed", "restored", "set", "from", "model", "written"):
+        for column in ("snapshot", "images", "removed", "restored", "set", "from", "model"):
             justify: Literal["left", "right"] = (
                 "right" if column in {"images", "removed", "restored"} else "left"
             )
@@ -257,7 +257,6 @@ def _show_table(snapshots: Sequence[Snapshot]) -> None:
                     record.tree[:8],
                     record.parent_tree[:8],
                     record.model[:8],
-                    record.time[:16].replace("T", " "),
                 )
         console.print(table)
         console.print()

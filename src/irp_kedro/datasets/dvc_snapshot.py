@@ -1,9 +1,9 @@
 """``snapshots``: every cycle of a refinement, versioned by DVC, each written whole or not at all.
 
 The refinement node yields one cycle at a time and this dataset owns all that a cycle writes: scores and model
-below ``data_root``, then the set, its removals and its record below ``lineage.root``. That last step is one
-rename, and a cycle is there only when it is done. Saving ``cycle_000``, the set before, clears the cycles of an
-earlier run.
+below ``data_root``, then the set, its removals and its record below ``lineage.root``, in one rename, then a
+copy of that record below ``data_root``: a cycle is there only when it has one. Saving ``cycle_000``, the set before,
+clears the cycles of an earlier run.
 """
 
 import json
@@ -20,7 +20,7 @@ from irp_kedro.core.refinement import RefinementCycle
 from irp_kedro.core.removal import Decision
 from irp_kedro.datasets.model import read_model, write_model
 from irp_kedro.lineage.contents import StoredImage
-from irp_kedro.lineage.record import RECORD, Provenance, cycle_folder, cycle_number
+from irp_kedro.lineage.record import RECORD, Provenance, cycle_folder, cycle_folders, cycle_number
 from irp_kedro.lineage.saving import SnapshotContent, save_snapshot
 from irp_kedro.lineage.store import LineageStore, StoreSettings, open_store
 from irp_kedro.lineage.weights import weights_digest
@@ -98,7 +98,9 @@ class DVCSnapshotDataset(AbstractDataset[CycleSnapshot, list[CycleResult]]):
             model=weights_digest(home / "model.safetensors") if data.result.model is not None else "",
             provenance=data.provenance,
         )
-        save_snapshot(self._chain, content, store, mode=self._store.mode, tree_every=self._tree_every)
+        kept = save_snapshot(self._chain, content, store, mode=self._store.mode, tree_every=self._tree_every)
+        # Written last: from here on the cycle is there, also where `cell` gives several experiments one folder.
+        write_json(home / RECORD, kept.as_dict())
         if data.result.state is not None or record.is_last:
             for earlier in self._filepath.glob(f"cycle_*/{CHECKPOINT}"):
                 if earlier.parent != home:
@@ -130,21 +132,21 @@ class DVCSnapshotDataset(AbstractDataset[CycleSnapshot, list[CycleResult]]):
             remove_folder(folder)
 
     def _folders(self) -> list[Path]:
-        folders = cycle_folders(self._filepath)
-        return [folder for folder in folders if (self._chain / folder.name / RECORD).is_file()]
+        return [folder for folder in cycle_folders(self._filepath) if (folder / RECORD).is_file()]
 
     def _exists(self) -> bool:
         # Only a cycle that carries the reason why the loop ended makes the run complete.
-        folders = self._folders()
+        folders = [folder for folder in self._folders() if is_of_chain(folder, self._chain)]
         return bool(folders) and _read_record(folders[-1])["record"]["stop"] != ""
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._filepath.as_posix(), "lineage": self._chain.as_posix(), **asdict(self._store)}
 
 
-def cycle_folders(snapshots: Path) -> list[Path]:
-    """Return the folders of all cycles below ``data_root``, in order."""
-    return sorted(snapshots.glob("cycle_*"), key=cycle_number)
+def is_of_chain(folder: Path, chain: Path) -> bool:
+    """Return whether a cycle below ``data_root`` is the one in ``chain``, not another run's or experiment's."""
+    mine, theirs = folder / RECORD, chain / folder.name / RECORD
+    return mine.is_file() and theirs.is_file() and mine.read_bytes() == theirs.read_bytes()
 
 
 def _read_record(folder: Path) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 from kedro.io import AbstractDataset, DatasetError
 from safetensors.torch import load_file
 
-from irp_kedro.datasets.dvc_snapshot import CHECKPOINT, cycle_folders, read_cycle
-from irp_kedro.lineage.record import RECORD, LineageRecord, Provenance
+from irp_kedro.datasets.dvc_snapshot import CHECKPOINT, is_of_chain, read_cycle
+from irp_kedro.lineage.record import RECORD, LineageRecord, Provenance, cycle_folders
 from irp_kedro.strategies import ResumePoint
 
 
@@ -43,9 +43,7 @@ class RefinementCheckpointsDataset(AbstractDataset[NoReturn, list[Checkpoint]]):
 
     def load(self) -> list[Checkpoint]:
         """Return the cycles up to the newest checkpoint; none where the run ended or cycles are missing."""
-        folders = [
-            path for path in cycle_folders(self._filepath) if (self._chain / path.name / RECORD).is_file()
-        ]
+        folders = [path for path in cycle_folders(self._filepath) if is_of_chain(path, self._chain)]
         kept = [number for number, folder in enumerate(folders) if (folder / CHECKPOINT).is_file()]
         if not kept:
             return []

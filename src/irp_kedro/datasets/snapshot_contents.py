@@ -10,7 +10,7 @@ from PIL import Image
 
 from irp_kedro.features.preparation import PreparedImages
 from irp_kedro.lineage.contents import StoredImage, as_csv, from_csv, list_source_images, original_names
-from irp_kedro.lineage.store import file_md5
+from irp_kedro.lineage.pointer import file_md5
 from irp_kedro.writing import file_aside
 
 

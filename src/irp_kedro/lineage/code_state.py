@@ -9,14 +9,14 @@ from scmrepo.git import Git
 import irp_kedro
 
 # What a result depends on; notes, results and pointers may change without changing the code.
-CODE = ("src/", "conf/", "pyproject.toml")
+CODE = ("src", "conf", "pyproject.toml")
 
 
 def code_state(folder: Path | None = None) -> tuple[str, bool | None]:
     """Return the revision of the repository around ``folder``, and whether its code differs from it.
 
     Args:
-        folder: inside the repository; by default the folder of this package.
+        folder: ``src/<package>`` of a project inside the repository; by default that of this package.
 
     Returns:
         ``("", None)`` where there is no repository, no commit, or the folder is not part of it.
@@ -32,7 +32,8 @@ def code_state(folder: Path | None = None) -> tuple[str, bool | None]:
             return "", None
         staged, unstaged, untracked = git.status(untracked_files="all")
         changed = [*(path for paths in staged.values() for path in paths), *unstaged, *untracked]
-        return git.get_rev(), any(_is_code(path) for path in changed)
+        project = here.resolve().parents[1].relative_to(Path(git.root_dir).resolve())
+        return git.get_rev(), any(_is_code(path, project) for path in changed)
     finally:
         git.close()
 
@@ -47,6 +48,6 @@ def source_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def _is_code(path: str | bytes) -> bool:
+def _is_code(path: str | bytes, project: Path) -> bool:
     text = path.decode() if isinstance(path, bytes) else path
-    return text.startswith(CODE)
+    return text.startswith(tuple((project / name).as_posix() for name in CODE))

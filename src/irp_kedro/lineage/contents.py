@@ -75,9 +75,14 @@ def as_csv(images: Sequence[StoredImage]) -> bytes:
 
 
 def from_csv(content: bytes) -> list[StoredImage]:
-    """Return the images of a table that :func:`as_csv` made."""
+    """Return the images of a table that :func:`as_csv` made.
+
+    Raises:
+        ValueError: the bytes are no table.
+        KeyError: it lacks a column.
+    """
     text = {column: str for column in COLUMNS if column != "size"}
-    table = pd.read_csv(io.BytesIO(content), dtype=text, keep_default_na=False)
+    table = pd.read_csv(io.BytesIO(content), dtype=text, keep_default_na=False).loc[:, list(COLUMNS)]
     return [
         StoredImage(
             image_id=str(row.image_id),

@@ -65,17 +65,12 @@ def diff(
     first = {(image.digest, image.name): image for image in rebuild(before, stores[before.record.mode])}
     second = {(image.digest, image.name): image for image in rebuild(after, stores[after.record.mode])}
     decisions = _decisions(after, snapshots, stores)
+    place = {image_id: number for number, image_id in enumerate(decisions)}
     gone = [image for key, image in first.items() if key not in second]
-    never = {"cycle": 0, "score": 0.0}  # of another chain: nobody decided
-
-    def in_order(image: StoredImage) -> tuple[Any, ...]:
-        decision = decisions.get(image.image_id, never)
-        return decision["cycle"], -decision["score"]
-
     return SnapshotDiff(
         before=before.name,
         after=after.name,
-        removed=sorted(gone, key=in_order),
+        removed=sorted(gone, key=lambda image: place.get(image.image_id, -1)),
         restored=[image for key, image in second.items() if key not in first],
         common=len(first.keys() & second.keys()),
         decisions=decisions,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from irp_kedro.errors import LineageError, nearest
-from irp_kedro.lineage.record import RECORD, LineageRecord, cycle_number
+from irp_kedro.lineage.record import RECORD, LineageRecord, cycle_folders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,7 @@ class Snapshot:
 
 def snapshot_folders(root: Path) -> list[Path]:
     """Return the folder of every snapshot below ``root``, by cell, strategy and cycle."""
-    folders = [path for path in root.glob("*/*/cycle_*") if path.name[6:].isdigit()]
-    return sorted(folders, key=lambda path: (path.parts[-3], path.parts[-2], cycle_number(path)))
+    return [folder for chain in sorted(root.glob("*/*")) for folder in cycle_folders(chain)]
 
 
 def find_snapshots(root: Path) -> list[Snapshot]:
@@ -96,7 +95,7 @@ def find_snapshot(snapshots: Sequence[Snapshot], name: str, *, default_cell: str
     if parts[-1] == "last":
         return chain[-1]
     number = parts[-1].removeprefix("cycle_")
-    found = [snapshot for snapshot in chain if number.isdigit() and snapshot.record.cycle == int(number)]
+    found = [snapshot for snapshot in chain if str(snapshot.record.cycle) == (number.lstrip("0") or "0")]
     if not found:
         first, last = chain[0].record.cycle, chain[-1].record.cycle
         raise LineageError(f"{cell}/{parts[-2]} has no cycle '{parts[-1]}'; it has {first} to {last}.")

@@ -3,21 +3,23 @@
 import hashlib
 import json
 import platform
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import pandas as pd
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from irp_kedro.errors import LineageError
 
+NUMBERED = re.compile("cycle_[0-9]{3,}")
 # Whatever a result may depend on besides parameters and code.
 PACKAGES = ("kedro", "dvc", "dvc-data", "torch", "timm", "FrEIA", "numpy", "pandas", "scikit-learn", "pillow")
-SCHEMA = 1
 # What lies in a snapshot's folder: the record itself, and of the others a pointer or, in plain mode, the file.
 RECORD, IMAGES, REMOVALS, CONTENTS = "lineage.json", "images", "removals.csv", "contents.csv"
 
@@ -96,10 +98,12 @@ class LineageRecord:
     removals: str
     contents: str
     model: str
-    mode: str
+    mode: Literal["dvc", "plain"]
     provenance: Provenance
     time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    schema: int = SCHEMA
+    schema: Literal[1] = 1
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     @property
     def name(self) -> str:
@@ -123,12 +127,12 @@ class LineageRecord:
             LineageError: it is missing, no JSON, or not of this form.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{**content, "provenance": Provenance(**content["provenance"])})
+            return TypeAdapter(cls).validate_json(path.read_bytes(), strict=True)
         except FileNotFoundError as error:
             raise LineageError(f"'{path}' is missing.") from error
-        except (ValueError, TypeError, KeyError) as error:
-            raise LineageError(f"'{path}' is no lineage record of form {SCHEMA}: {error}") from error
+        except ValidationError as error:
+            faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+            raise LineageError(f"'{path}' is no lineage record of form 1: {'; '.join(faults)}") from error
 
 
 def cycle_folder(cycle: int) -> str:
@@ -138,6 +142,12 @@ def cycle_folder(cycle: int) -> str:
     'cycle_007'
     """
     return f"cycle_{cycle:03d}"
+
+
+def cycle_folders(chain: Path) -> list[Path]:
+    """Return the folders of cycles that lie directly in ``chain``, in order."""
+    folders = [path for path in chain.glob("cycle_*") if NUMBERED.fullmatch(path.name) and path.is_dir()]
+    return sorted(folders, key=cycle_number)
 
 
 def cycle_number(folder: Path) -> int:

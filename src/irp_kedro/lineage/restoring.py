@@ -6,8 +6,9 @@ from pathlib import Path
 from irp_kedro.errors import LineageError
 from irp_kedro.lineage.contents import StoredImage
 from irp_kedro.lineage.finding import Snapshot
+from irp_kedro.lineage.pointer import file_md5
 from irp_kedro.lineage.rebuilding import rebuild
-from irp_kedro.lineage.store import LineageStore, file_md5
+from irp_kedro.lineage.store import LineageStore
 from irp_kedro.writing import folder_aside
 
 
@@ -27,6 +28,7 @@ def restore(
     Raises:
         LineageError: the folder holds something, an image is missing, or it does not have its MD5.
     """
+    target = target.resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise LineageError(f"'{target}' exists and is not empty; name a new folder, so that nothing is lost.")
     images = rebuild(snapshot, store)

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -18,6 +19,7 @@ from irp_kedro.lineage.record import (
     LineageRecord,
     Provenance,
     cycle_folder,
+    cycle_folders,
     cycle_number,
 )
 from irp_kedro.lineage.store import LineageStore
@@ -26,6 +28,7 @@ from irp_kedro.writing import file_aside, folder_aside, remove_folder, write_jso
 
 # One lock a process and chain; the operating system frees it when the process ends, however it ends.
 _HELD: dict[Path, FileLock] = {}
+LOCK = ".lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,12 @@ class SnapshotContent:
 
 
 def save_snapshot(
-    chain: Path, content: SnapshotContent, store: LineageStore, *, mode: str, tree_every: int
+    chain: Path,
+    content: SnapshotContent,
+    store: LineageStore,
+    *,
+    mode: Literal["dvc", "plain"],
+    tree_every: int,
 ) -> LineageRecord:
     """Keep a cycle in the folder ``chain``, which holds one strategy's cycles.
 
@@ -64,11 +72,11 @@ def save_snapshot(
         tree_every: the set is kept as an object of its own for the first, the last and every k-th cycle.
 
     Raises:
-        LineageError: an image has changed, or another run is writing the same chain.
+        LineageError: an image has changed, another run is writing the same chain, or the mode changed in it.
     """
     cycle = content.cycle
     _lock(chain)
-    parent = _parent(chain, content)
+    parent = _parent(chain, content, mode)
     if cycle.cycle == 0:
         store.keep_images(content.images)
     _clear(chain, cycle.cycle)
@@ -113,14 +121,17 @@ def save_snapshot(
 
 def _clear(chain: Path, first: int) -> None:
     """Remove the cycles from ``first`` on, last one first: a kill in between leaves the chain's beginning."""
-    old = [folder for folder in chain.glob("cycle_*") if cycle_number(folder) >= first]
-    for folder in sorted(old, key=cycle_number, reverse=True):
-        remove_folder(folder)
-    for left in chain.glob(".cycle_*"):  # by a killed run
-        shutil.rmtree(left, ignore_errors=True)
+    for folder in reversed(cycle_folders(chain)):
+        if cycle_number(folder) >= first:
+            remove_folder(folder)
+    for left in set(chain.glob(".*")) - {chain / ".gitignore", chain / LOCK}:  # by a killed run
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
-def _parent(chain: Path, content: SnapshotContent) -> LineageRecord | None:
+def _parent(chain: Path, content: SnapshotContent, mode: str) -> LineageRecord | None:
     if content.cycle.cycle == 0:
         return None
     parent = LineageRecord.read(chain / cycle_folder(content.cycle.cycle - 1) / RECORD)
@@ -128,12 +139,17 @@ def _parent(chain: Path, content: SnapshotContent) -> LineageRecord | None:
         raise LineageError(
             f"Another run has replaced the snapshots in '{chain}' while this one went on. Run this one again."
         )
+    if parent.mode != mode:
+        raise LineageError(
+            f"lineage.mode is '{mode}', but the cycles in '{chain}' so far are '{parent.mode}': a chain has "
+            f"one mode. Go on with lineage.mode={parent.mode}, or delete '{chain}' and run again."
+        )
     return parent
 
 
 def _lock(chain: Path) -> None:
     chain.mkdir(parents=True, exist_ok=True)
-    lock = _HELD.setdefault(chain, FileLock(chain / ".lock", thread_local=False))
+    lock = _HELD.setdefault(chain, FileLock(chain / LOCK, thread_local=False))
     if lock.is_locked:
         return  # by an earlier cycle, or a run of this process that was cut short
     try:

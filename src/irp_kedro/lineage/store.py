@@ -1,6 +1,5 @@
 """Where the objects of a snapshot lie: in DVC's cache behind pointers, or beside the record as plain files."""
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import yaml
-
 from irp_kedro.errors import LineageError
 from irp_kedro.lineage.contents import StoredImage
+from irp_kedro.lineage.pointer import file_md5, md5, read_pointer, write_pointer
 from irp_kedro.lineage.record import CONTENTS, IMAGES, REMOVALS
 from irp_kedro.lineage.tree import digests_in, tree_of
 
@@ -67,7 +65,7 @@ class PlainStore:
 
     def read_tree(self, folder: Path) -> dict[str, str]:
         """Read the list of the set."""
-        return digests_in(self.read_file(folder, f"{IMAGES}.json"))
+        return _listed(self.read_file(folder, f"{IMAGES}.json"), folder / f"{IMAGES}.json")
 
     def read_file(self, folder: Path, name: str) -> bytes:
         """Read the file."""
@@ -102,49 +100,71 @@ class DvcStore:
         """Bring into the cache what it lacks, checking that each file still has the MD5 it was known by.
 
         Raises:
-            LineageError: a file is gone or was changed since ingestion.
+            LineageError: a file is gone or was changed since ingestion, or the cache takes no file.
         """
-        from dvc.fs import localfs
-
-        new = {image.digest: image for image in images if not self._objects.exists(image.digest)}
+        new = {image.digest: image for image in images if not self._is_kept(image.digest)}
         if not new:
             return
         total = sum(image.size for image in new.values())
         logger.info("DVC cache: keeping %d images (%.1f MB), once", len(new), total / 1e6)
-        gone: list[str] = []
-        self._objects.add(
-            [image.path for image in new.values()],
-            localfs,
-            list(new),
-            hardlink=self._link == "hardlink",
-            check_exists=False,
-            verify=True,  # removes again what does not have its MD5
-            on_error=lambda digest, _: gone.append(digest),
-        )
-        wrong = sorted(image.path for digest, image in new.items() if not self._objects.exists(digest))
+        placed, refused = self._place(new)
+        if refused:
+            raise LineageError(f"{len(refused)} images cannot be kept in DVC's cache: {refused[0]}")
+        wrong = sorted(image.path for digest, image in new.items() if digest not in placed)
         if wrong:
             raise LineageError(
                 f"{len(wrong)} images are gone or have changed since ingestion read them (first: {wrong[0]}). "
                 "Run again from the start: kedro run"
             )
 
+    def _place(self, new: Mapping[str, StoredImage]) -> tuple[set[str], list[BaseException]]:
+        """Return which digests are in the cache now, and what kept others out, source files that are gone apart.
+
+        Each file is brought beside its place, checked, made read-only and renamed, so that neither a kill nor
+        another run that keeps the same image leaves half of one. (DVC reflinks in place, from an empty file.)
+        """
+        from dvc_objects.fs import generic, localfs
+        from dvc_objects.fs.utils import tmp_fname
+
+        places = {digest: self.object_path(digest) for digest in new}
+        asides = {digest: place.with_name(tmp_fname()) for digest, place in places.items()}
+        for folder in {place.parent for place in places.values()}:
+            self._objects.makedirs(folder.as_posix())
+        failed: list[BaseException] = []
+        generic.transfer(
+            localfs,
+            [image.path for image in new.values()],
+            localfs,
+            [asides[digest].as_posix() for digest in new],
+            hardlink=self._link == "hardlink",
+            on_error=lambda _, __, error: failed.append(error),
+        )
+        placed = set()
+        for digest, aside in asides.items():
+            if aside.exists() and file_md5(aside) == digest:
+                self._objects.protect(aside.as_posix())
+                aside.replace(places[digest])
+                placed.add(digest)
+            aside.unlink(missing_ok=True)
+        return placed, [error for error in failed if not isinstance(error, FileNotFoundError)]
+
     def keep_tree(self, folder: Path, digests: Mapping[str, str], *, size: int) -> None:
         """Keep a directory object and write its pointer."""
         tree = tree_of(digests)
         self._keep(tree.oid, tree.as_bytes())
         pointer = {"md5": tree.oid, "size": size, "nfiles": len(digests), "hash": "md5", "path": IMAGES}
-        _write_pointer(folder, pointer)
+        write_pointer(folder, pointer)
 
     def keep_file(self, folder: Path, name: str, content: bytes) -> str:
         """Keep a file object and write its pointer."""
         digest = md5(content)
         self._keep(digest, content)
-        _write_pointer(folder, {"md5": digest, "size": len(content), "hash": "md5", "path": name})
+        write_pointer(folder, {"md5": digest, "size": len(content), "hash": "md5", "path": name})
         return digest
 
     def read_tree(self, folder: Path) -> dict[str, str]:
         """Read the directory object that the pointer names."""
-        return digests_in(self.read_file(folder, IMAGES))
+        return _listed(self.read_file(folder, IMAGES), folder / f"{IMAGES}.dvc")
 
     def read_file(self, folder: Path, name: str) -> bytes:
         """Read the object that the pointer of ``name`` names, and check it.
@@ -177,35 +197,31 @@ class DvcStore:
         return Path(self._objects.oid_to_path(digest))
 
     def _keep(self, digest: str, content: bytes) -> None:
-        if not self._objects.exists(digest):
+        if not self._is_kept(digest):
             self._objects.add_bytes(digest, content)  # written aside and renamed by DVC
             self._objects.protect(self._objects.oid_to_path(digest))
 
+    def _is_kept(self, digest: str) -> bool:
+        """Return whether the cache has an object whole.
 
-def md5(content: bytes) -> str:
-    """Return the MD5 of bytes, 32 hex digits: DVC's name for them, no protection against malice."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+        DVC makes an object read-only when it is whole, so that only the others need be read.
+        """
+        if not self._objects.exists(digest):
+            return False
+        place = self.object_path(digest)
+        if self._objects.is_protected(place.as_posix()):
+            return True
+        if file_md5(place) != digest.removesuffix(".dir"):
+            return False
+        self._objects.protect(place.as_posix())
+        return True
 
 
-def file_md5(path: Path) -> str:
-    """Return the MD5 of a file, read in blocks."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def read_pointer(folder: Path, name: str) -> str:
-    """Return the hash that the pointer of ``name`` in ``folder`` holds.
-
-    Raises:
-        LineageError: there is no such pointer, or it is not one.
-    """
-    path = folder / f"{name}.dvc"
+def _listed(content: bytes, source: Path) -> dict[str, str]:
     try:
-        return str(yaml.safe_load(path.read_text(encoding="utf-8"))["outs"][0]["md5"])
-    except FileNotFoundError as error:
-        raise LineageError(f"The pointer '{path}' is missing.") from error
-    except (yaml.YAMLError, LookupError, TypeError) as error:
-        raise LineageError(f"'{path}' is no DVC pointer: {error}") from error
+        return digests_in(content)
+    except ValueError as error:
+        raise LineageError(f"'{source}' holds no set of images: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,28 +259,22 @@ def _open_repo(folder: Path, root: Path) -> Any:  # noqa: ANN401 - DVC has no ty
     from dvc.repo import Repo
     from dvc.scm import SCMError
 
-    def opened(**config: Any) -> Any:  # noqa: ANN401
-        return Repo(folder.as_posix(), config=config)
-
     try:
-        repo = opened()
-        scm = repo.scm
+        repo = Repo(folder.as_posix())
+        repo.scm  # noqa: B018 - looks for git
     except SCMError:
         logger.warning(
             "'%s' is no git repository: snapshots are kept in DVC's cache all the same, but nobody keeps the "
             "history of their pointers. To change that: git init",
             folder,
         )
-        return opened(core={"no_scm": True})
-    pointer = root / "cell" / "strategy" / "cycle_000" / f"{IMAGES}.dvc"
-    if scm.is_ignored(pointer.as_posix()):
+        repo = Repo(folder.as_posix(), config={"core": {"no_scm": True}})
+    pointer = (root / "cell" / "strategy" / "cycle_000" / f"{IMAGES}.dvc").as_posix()
+    by_git, by_dvc = repo.scm.is_ignored(pointer), repo.dvcignore.is_ignored_file(pointer)
+    if by_git or by_dvc:
+        name, file = ("git", ".gitignore") if by_git else ("DVC", ".dvcignore")
         raise LineageError(
-            f"git ignores what lies in lineage.root '{root}', and DVC skips such pointers without a word: "
-            "dvc push and dvc gc would lose the snapshots. Let .gitignore except it, or choose another folder."
+            f"{name} ignores what lies in lineage.root '{root}', and DVC skips such pointers without a word: "
+            f"dvc push and dvc gc would lose the snapshots. Let {file} except it, or choose another folder."
         )
     return repo
-
-
-def _write_pointer(folder: Path, out: Mapping[str, Any]) -> None:
-    text = yaml.safe_dump({"outs": [dict(out)]}, sort_keys=False)
-    (folder / f"{out['path']}.dvc").write_text(text, encoding="utf-8")

@@ -22,5 +22,12 @@ def tree_of(digests: Mapping[str, str]) -> Any:  # noqa: ANN401 - dvc-data has n
 
 
 def digests_in(content: bytes) -> dict[str, str]:
-    """Return name: MD5 of every file that the bytes of a directory object list."""
-    return {entry["relpath"]: entry["md5"] for entry in json.loads(content)}
+    """Return name: MD5 of every file that the bytes of a directory object list.
+
+    Raises:
+        ValueError: the bytes list no files.
+    """
+    try:
+        return {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(content)}
+    except (TypeError, LookupError) as error:
+        raise ValueError(f"no list of files: {error}") from error

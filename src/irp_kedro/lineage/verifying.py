@@ -8,9 +8,10 @@ from pathlib import Path
 from irp_kedro.errors import LineageError
 from irp_kedro.lineage.contents import StoredImage
 from irp_kedro.lineage.finding import Snapshot, snapshot_folders
+from irp_kedro.lineage.pointer import file_md5, md5, read_pointer
 from irp_kedro.lineage.rebuilding import read_contents, read_removals, rebuild
 from irp_kedro.lineage.record import CONTENTS, IMAGES, RECORD, REMOVALS, LineageRecord
-from irp_kedro.lineage.store import LineageStore, file_md5, md5, read_pointer
+from irp_kedro.lineage.store import LineageStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +99,24 @@ def _read_records(folders: Sequence[Path]) -> tuple[list[Snapshot], list[str]]:
 
 def _chain_faults(snapshots: Sequence[Snapshot]) -> Iterator[str]:
     """Yield where cycles are missing, or do not follow from each other."""
+    for snapshot in snapshots:
+        if snapshot.record.name != snapshot.name:
+            yield f"{snapshot.name}: its record is that of {snapshot.record.name}"
+        if snapshot.record.contents != snapshots[0].record.contents:
+            yield f"{snapshot.name}: it was made from other images than {snapshots[0].name}"
     if snapshots and snapshots[0].record.cycle != 0:
         yield f"{snapshots[0].name}: cycle 0, the set before, is missing"
+    elif snapshots and (snapshots[0].record.parent or snapshots[0].record.parent_tree):
+        yield f"{snapshots[0].name}: cycle 0 has no parent, but its record names one"
     for before, after in pairwise(snapshots):
         first, second = before.record, after.record
         if second.cycle != first.cycle + 1:
             yield f"{after.name}: the cycle before it is missing"
-        elif second.parent_tree != first.tree or second.provenance.run != first.provenance.run:
+        elif (second.parent, second.parent_tree, second.provenance.run) != (
+            first.name,
+            first.tree,
+            first.provenance.run,
+        ):
             yield f"{after.name}: it does not follow from {before.name}"
         elif second.images != first.images - second.removed + second.restored:
             yield (
@@ -141,7 +153,10 @@ def _snapshot_faults(snapshot: Snapshot, store: LineageStore) -> Iterator[str]:
     except LineageError as error:
         yield f"{snapshot.name}: {error}"
         return
-    if (rows["action"] == "removed").sum() != record.removed or len(rebuilt) != record.images:
+    actions = list(rows["action"])
+    size = sum(image.size for image in rebuilt)
+    found = (actions.count("removed"), actions.count("restored"), len(rebuilt), size)
+    if found != (record.removed, record.restored, record.images, record.size):
         yield f"{snapshot.name}: its record and its objects do not count the same images"
 
 
