@@ -2,8 +2,8 @@
 
 The refinement node yields one cycle at a time and this dataset owns all that a cycle writes: scores and model
 below ``data_root``, then the set, its removals and its record below ``lineage.root``, in one rename, then a
-copy of that record below ``data_root``: a cycle is there only when it has one. Saving ``cycle_000``, the set before,
-clears the cycles of an earlier run.
+copy of that record below ``data_root``: a cycle is there only when it has one. Saving ``cycle_000``, the set
+before, clears the cycles of an earlier run.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""``.dvc`` files, which tell git the hash of an object in DVC's cache, and the MD5 by which DVC knows a file."""
+"""``.dvc`` files, which tell git the hash of an object in DVC's cache, and the MD5 by which DVC knows files."""
 
 import hashlib
 import re

@@ -118,7 +118,7 @@ class DvcStore:
             )
 
     def _place(self, new: Mapping[str, StoredImage]) -> tuple[set[str], list[BaseException]]:
-        """Return which digests are in the cache now, and what kept others out, source files that are gone apart.
+        """Return which digests are in the cache now, and what kept others out but that their source is gone.
 
         Each file is brought beside its place, checked, made read-only and renamed, so that neither a kill nor
         another run that keeps the same image leaves half of one. (DVC reflinks in place, from an empty file.)
