@@ -65,6 +65,25 @@ def test_notes_and_results_are_no_change(project: Path, shell: Callable[..., str
     assert state(project)[1] is False
 
 
+def test_names_that_only_begin_like_code_are_no_change(project: Path) -> None:
+    for name in ("conference.md", "srcs.txt", "pyproject.toml.orig"):
+        (project / name).touch()
+    assert state(project)[1] is False
+
+
+def test_a_package_at_the_top_of_a_repository_is_code_too(tmp_path: Path, shell: Callable[..., str]) -> None:
+    package = tmp_path / "repository" / "irp_kedro"
+    package.mkdir(parents=True)
+    (package / "loop.py").write_text("as committed")
+    shell("git", "init", "--quiet", str(package.parent), folder=package)
+    shell("git", "add", ".", folder=package)
+    shell("git", "commit", "--quiet", "--message", "all", folder=package)
+    revision = shell("git", "rev-parse", "HEAD", folder=package).strip()
+    assert code_state(package) == (revision, False)
+    (package / "loop.py").write_text("edited")
+    assert code_state(package) == (revision, True)
+
+
 def test_code_in_no_repository_has_no_revision(tmp_path: Path) -> None:
     assert state(write_project(tmp_path)) == ("", None)
 

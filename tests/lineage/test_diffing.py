@@ -61,6 +61,11 @@ def test_every_removed_image_has_the_decision_that_removed_it(told: Any) -> None
     }
 
 
+def test_decisions_after_the_second_cycle_are_left_out(told: Any) -> None:
+    assert set(compare(told, 0, 1).decisions) == {"e"}
+    assert set(compare(told, 5, 2).decisions) == {"e", "c", "a"}
+
+
 def test_an_image_that_left_twice_has_its_last_decision(plain_chain: Any) -> None:
     plain_chain.tell((("", ""), ("e", ""), ("", "e"), ("be", "")))
     found = compare(plain_chain, 0, 3)

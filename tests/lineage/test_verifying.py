@@ -207,6 +207,12 @@ def test_an_edited_record_is_a_fault(told: Any, plain_chain: Any, cycle: int, ed
     assert faults != ()
 
 
+def test_removals_that_do_not_explain_the_set_are_a_fault(plain_chain: Any) -> None:
+    plain_chain.save(0)
+    plain_chain.save(1, removed="ee", stop="patience")
+    assert check(plain_chain) == (f"{CHAIN}/cycle_001: 5 images, less 2 removed, plus 0 restored, are not 4",)
+
+
 def test_cycles_of_two_runs_are_a_fault(told: Any) -> None:
     record = json.loads((told.folder / "cycle_002" / "lineage.json").read_text())
     edit_record(told, 2, {"provenance": record["provenance"] | {"run": "second run"}})
