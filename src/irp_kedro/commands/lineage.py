@@ -240,7 +240,7 @@ def _show_table(snapshots: Sequence[Snapshot]) -> None:
     if not snapshots:
         console.print("No snapshot. Make some: kedro run")
     for cell in sorted({snapshot.cell for snapshot in snapshots}):
-        table = Table(title=cell, title_justify="left", box=None, padding=(0, 2, 0, 0))
+        table = Table(title=cell, title_justify="left", box=None, padding=(0, 1, 0, 0))
         for column in ("snapshot", "images", "removed", "restored", "set", "from", "model"):
             justify: Literal["left", "right"] = (
                 "right" if column in {"images", "removed", "restored"} else "left"
