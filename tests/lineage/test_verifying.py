@@ -192,6 +192,7 @@ def test_a_missing_first_cycle_is_a_fault(told: Any) -> None:
         (1, {"stop": "patience"}),
         (1, {"stop": None}),
         (1, {"strategy": "vanilla"}),
+        (4, {"strategy": "vanilla"}),
         (0, {"has_tree": False}),
         (1, {"has_tree": True}),
         (1, {"mode": "plain"}),

@@ -32,8 +32,9 @@ def code_state(folder: Path | None = None) -> tuple[str, bool | None]:
             return "", None
         staged, unstaged, untracked = git.status(untracked_files="all")
         changed = [*(path for paths in staged.values() for path in paths), *unstaged, *untracked]
-        project = here.resolve().parents[1].relative_to(Path(git.root_dir).resolve())
-        return git.get_rev(), any(_is_code(path, project) for path in changed)
+        return git.get_rev(), any(
+            _is_code(path, Path(git.root_dir).resolve(), here.resolve()) for path in changed
+        )
     finally:
         git.close()
 
@@ -48,6 +49,7 @@ def source_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def _is_code(path: str | bytes, project: Path) -> bool:
-    text = path.decode() if isinstance(path, bytes) else path
-    return text.startswith(tuple((project / name).as_posix() for name in CODE))
+def _is_code(path: str | bytes, root: Path, package: Path) -> bool:
+    file = root / (path.decode() if isinstance(path, bytes) else path)
+    project = package.parents[1]
+    return any(file.is_relative_to(place) for place in (package, *(project / name for name in CODE)))
