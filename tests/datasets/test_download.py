@@ -87,8 +87,8 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
+        self.server.served += len(body)  # before the last byte goes: the test may look as soon as it has it
         self.wfile.write(body)
-        self.server.served += len(body)
 
     def log_message(self, *_: Any) -> None:
         pass

@@ -91,6 +91,11 @@ class Clone:
     def shards(self) -> int:
         return len(list((self.folder / "data/dvc/04_feature/store").glob("*/shard-*.json")))
 
+    def runs(self) -> set[str]:
+        """Which runs made the snapshots of iterative_refinement."""
+        records = self.folder.glob("data/lineage/*/iterative_refinement/*/lineage.json")
+        return {str(read(path)["provenance"]["run"]) for path in records}
+
     def snapshots(self) -> dict[str, tuple[str, str]]:
         """The set and the model of every snapshot, by its name."""
         records = {
@@ -230,3 +235,15 @@ def test_the_study_runs_by_its_own_name_and_extracts_each_image_once(reproduced:
     assert extracted == {"sample": N_IMAGES, "sample-level0.1": 0, "sample-level0.3": 0}
     table = (reproduced.folder / "studies/contamination/auroc_by_level.csv").read_text(encoding="utf-8")
     assert [line.split(",")[0] for line in table.splitlines()] == ["level", "0.1", "0.3"]
+
+
+def test_a_repro_killed_in_the_loop_goes_on_from_the_last_checkpoint(reproduced: Clone) -> None:
+    reproduced.change(**{"training.epochs": 1300, "refinement.epochs_per_cycle": 600})
+    cell = "data/dvc/05_model_input/default/iterative_refinement"
+    checkpoint = reproduced.folder / cell / "snapshots" / "cycle_001" / "checkpoint.safetensors"
+    before = reproduced.runs()
+    reproduced.kill_repro_when(checkpoint.exists)
+    (killed,) = reproduced.runs() - before
+    assert "refinement" in reproduced.repro()
+    assert killed in reproduced.runs()
+    assert not checkpoint.exists()

@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import pandas as pd
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -119,15 +120,15 @@ class LineageRecord:
         """Return plain values that :meth:`read` understands."""
         return asdict(self)
 
-    @classmethod
-    def read(cls, path: Path) -> Self:
+    @staticmethod
+    def read(path: Path) -> "LineageRecord":
         """Return the record at ``path``.
 
         Raises:
             LineageError: it is missing, no JSON, or not of this form.
         """
         try:
-            return TypeAdapter(cls).validate_json(path.read_bytes(), strict=True)
+            return _reader().validate_json(path.read_bytes(), strict=True)
         except FileNotFoundError as error:
             raise LineageError(f"'{path}' is missing.") from error
         except ValidationError as error:
@@ -179,6 +180,11 @@ def software_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+@cache
+def _reader() -> TypeAdapter[LineageRecord]:
+    return TypeAdapter(LineageRecord)
 
 
 def _digest(text: str) -> str:
