@@ -253,3 +253,11 @@ def test_a_cell_name_reads_as_its_experiment_and_ends_in_the_digest() -> None:
 
 def test_seeds_of_one_experiment_have_cells_of_their_own() -> None:
     assert len({cell_name(check_parameters({"seed": seed})) for seed in range(5)}) == 5
+
+
+@pytest.mark.parametrize("key", ["dataset.path", "dataset.product_class", "refinement.judge", "cell"])
+def test_a_text_left_empty_on_the_command_line_is_the_empty_text(key: str) -> None:
+    *group, name = key.split(".")
+    raw: dict[str, Any] = {name: None}  # what Kedro makes of `--params key=`
+    checked: Any = check_parameters({group[0]: raw} if group else raw)
+    assert getattr(getattr(checked, group[0]) if group else checked, name) == ""

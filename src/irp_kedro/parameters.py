@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from irp_kedro.errors import ParameterError, nearest
 
@@ -20,6 +20,8 @@ STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+# Kedro hands over the empty value of `--params dataset.path=` as None.
+Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 
 
 class Group(BaseModel):
@@ -32,8 +34,8 @@ class DatasetParameters(Group):
     """Where the images come from."""
 
     name: str = "sample"
-    path: str = ""
-    product_class: str = ""
+    path: Text = ""
+    product_class: Text = ""
 
 
 class SampleParameters(Group):
@@ -117,7 +119,7 @@ class RefinementParameters(Group):
     iqr_factor: Annotated[float, Field(gt=0)] = 4.0
     scoring: Literal["in_sample", "held_out"] = "held_out"
     folds: Annotated[int, Field(ge=2, le=20)] = 5
-    judge: str = "gaussian"
+    judge: Text = "gaussian"
     score: Literal["latent_energy", "negative_log_likelihood"] = "latent_energy"
     pretrain_epochs: Count = 4
     epochs_per_cycle: Count = 2
@@ -175,7 +177,7 @@ class Parameters(Group):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     seed: int = Field(default=0, ge=0)
     data_root: str = "data"
-    cell: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$|^$")] = ""
+    cell: Annotated[Text, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$|^$")] = ""
 
     @model_validator(mode="after")
     def _budget_holds_the_loop(self) -> Self:

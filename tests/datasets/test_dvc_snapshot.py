@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 import pandas as pd
 import pytest
 import torch
+from filelock import FileLock
 from kedro.io import DatasetError
 
 from irp_kedro.core.records import LOG_COLUMNS, removal_log
@@ -17,7 +18,6 @@ from irp_kedro.errors import LineageError
 from irp_kedro.lineage.contents import StoredImage, list_source_images
 from irp_kedro.lineage.finding import find_by_model, find_snapshots
 from irp_kedro.lineage.rebuilding import read_removals
-from irp_kedro.lineage.record import Provenance
 from irp_kedro.lineage.store import StoreSettings, open_store
 from irp_kedro.lineage.weights import weights_digest
 from irp_kedro.strategies import CycleResult
@@ -25,19 +25,6 @@ from irp_kedro.strategies import CycleResult
 MODEL = TrainedDetector(detector="gaussian", tensors={"mean": torch.tensor([0.5])}, config={"seed": 0})
 LEAVING = Decision(
     cycle=1, action="removed", image_id="e", digest="05", score=9.1, median_score=1.0, threshold=2.0
-)
-PROVENANCE = Provenance(
-    cell="cell",
-    content="source",
-    parameters="0" * 8,
-    source_manifest="",
-    contamination_record="",
-    feature_bank="",
-    code_revision="",
-    code_changed=None,
-    code="",
-    device="cpu",
-    versions={},
 )
 RULE = {"policy": "all_above", "scoring": "held_out", "detector": "differnet", "judge": "gaussian"}
 
@@ -66,7 +53,7 @@ def images(training: pd.DataFrame) -> list[StoredImage]:
 
 
 @pytest.fixture
-def snapshot_of(training: pd.DataFrame, images: list[StoredImage]) -> Any:
+def snapshot_of(training: pd.DataFrame, images: list[StoredImage], provenance_of: Any) -> Any:
     """Wraps a cycle as the refinement node does."""
 
     def wrap(result: CycleResult) -> CycleSnapshot:
@@ -75,7 +62,7 @@ def snapshot_of(training: pd.DataFrame, images: list[StoredImage]) -> Any:
             result=result,
             removals=removal_log([result.record], training, **RULE),
             images=images,
-            provenance=PROVENANCE,
+            provenance=provenance_of(),
         )
 
     return wrap
@@ -255,6 +242,21 @@ def test_a_cycle_is_there_only_when_its_record_is(finished: Saving, folder: Path
     assert not finished.exists()
     with pytest.raises(DatasetError, match="No finished refinement"):
         finished.load()
+
+
+def test_a_run_that_is_refused_leaves_what_the_run_before_it_made(
+    finished: Saving, chain: Path, images: list[StoredImage]
+) -> None:
+    refused = pytest.raises((LineageError, DatasetError), match="Another run is writing the snapshots")
+    with FileLock(chain / ".lock"), refused:
+        finished.save(cycle(0))
+    assert [result.record for result in finished.load()][-1].is_last
+    shutil.rmtree(chain.parents[2] / ".dvc" / "cache")
+    Path(images[0].path).write_text("changed")
+    with pytest.raises((LineageError, DatasetError), match="1 images are gone or have changed"):
+        finished.save(cycle(0))
+    assert finished.exists()
+    assert len(finished.load()) == 3
 
 
 def test_a_run_whose_lineage_is_gone_or_another_s_is_not_finished_but_can_be_read(

@@ -7,12 +7,10 @@ from kedro.io import DatasetError
 
 from irp_kedro.datasets.feature_bank import FeatureBankDataset, FeatureStoreDataset
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
-from irp_kedro.features.extraction import ExtractionRecord
 
 RECIPE = ExtractionRecipe(
     backbone="tiny", weights="0" * 16, crop="none", size=32, angles=(0.0,), scales=(1.0,), precision="float32"
 )
-EXTRACTION = ExtractionRecord(extracted=2, reused=0, seconds=0.5)
 
 
 @pytest.fixture
@@ -28,20 +26,24 @@ def bank(tmp_path: Path) -> FeatureBank:
 
 
 def test_a_saved_bank_comes_back_with_its_features(dataset: FeatureBankDataset, bank: FeatureBank) -> None:
-    dataset.save((bank, EXTRACTION))
+    dataset.save(bank)
     loaded = dataset.load()
     assert loaded == bank
     assert loaded.digest == bank.digest
     assert loaded.read(["bb"]).tolist() == [[[2.0, 3.0]]]
 
 
-def test_the_file_says_what_the_extraction_cost(
+def test_the_file_holds_nothing_that_differs_from_run_to_run(
     dataset: FeatureBankDataset, bank: FeatureBank, tmp_path: Path
 ) -> None:
-    dataset.save((bank, EXTRACTION))
+    dataset.save(bank)
     content = json.loads((tmp_path / "cell" / "feature_bank.json").read_text(encoding="utf-8"))
-    assert content["extraction"] == {"extracted": 2, "reused": 0, "seconds": 0.5}
-    assert content["digest"] == bank.digest
+    assert content == {
+        "digest": bank.digest,
+        "store": bank.store.as_posix(),
+        "recipe": bank.recipe,
+        "digests": ["aa", "bb"],
+    }
 
 
 def test_a_missing_bank_names_the_pipeline_that_makes_it(dataset: FeatureBankDataset) -> None:
@@ -51,7 +53,7 @@ def test_a_missing_bank_names_the_pipeline_that_makes_it(dataset: FeatureBankDat
 
 
 def test_a_saved_bank_exists(dataset: FeatureBankDataset, bank: FeatureBank) -> None:
-    dataset.save((bank, EXTRACTION))
+    dataset.save(bank)
     assert dataset.exists()
     assert "feature_bank.json" in str(dataset)
 

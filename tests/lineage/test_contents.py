@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from irp_kedro.errors import LineageError
 from irp_kedro.lineage.contents import StoredImage, as_csv, from_csv, list_source_images, original_names
 
 # What a file name may hold on any system: everything but control characters and half characters.
@@ -57,3 +58,12 @@ def test_a_list_of_images_comes_back_as_it_was_whatever_their_names(images: list
 def test_no_name_is_taken_for_a_number_or_a_gap(word: str) -> None:
     image = StoredImage(image_id=word, name=word, digest=word, size=1, path=word, original=word)
     assert from_csv(as_csv([image])) == [image]
+
+
+def test_images_that_are_gone_since_ingestion_are_counted_with_the_command_that_helps(
+    training: pd.DataFrame,
+) -> None:
+    for path in training["path"].iloc[1:3]:
+        Path(path).unlink()
+    with pytest.raises(LineageError, match=r"2 images are gone .*first: .*good/b\.png.*kedro run"):
+        list_source_images(training)

@@ -14,7 +14,7 @@ from irp_kedro.pipelines.evaluation.nodes import audit, measure, score_test_spli
 from irp_kedro.strategies import CycleResult
 
 HISTORY = pd.DataFrame({"cycle": [0], "epochs": [2], "images": [3], "seconds": [1.5], "stop": ["done"]})
-BANK = {"extraction": {"extracted": 4, "reused": 0, "seconds": 2.0}}
+BANK = {"extracted": 4, "reused": 0, "seconds": 2.0}
 LOG = pd.DataFrame({"cycle": [1], "action": ["removed"], "image_id": ["id1"], "score": [9.0]})
 
 

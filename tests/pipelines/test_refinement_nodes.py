@@ -7,10 +7,10 @@ import torch
 
 from irp_kedro.core.refinement import RefinementCycle
 from irp_kedro.core.removal import Decision
+from irp_kedro.datasets.refinement_checkpoints import Checkpoint
 from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.features.preparation import Preparation, PreparedImages
 from irp_kedro.lineage.contents import StoredImage
-from irp_kedro.lineage.record import Provenance
 from irp_kedro.parameters import (
     STRATEGIES,
     EvaluationParameters,
@@ -24,12 +24,13 @@ from irp_kedro.parameters import (
 from irp_kedro.pipeline_registry import register_pipelines
 from irp_kedro.pipelines.refinement.nodes import (
     STRATEGY_NODES,
+    iterative_refinement,
     list_snapshot_contents,
     record_refinement,
     settle_loop,
     state_provenance,
 )
-from irp_kedro.strategies import CycleResult, LoopSettings
+from irp_kedro.strategies import CycleResult, LoopSettings, ResumePoint
 
 MODEL = TrainedDetector(detector="gaussian", tensors={"mean": torch.zeros(1)}, config={"name": "detector"})
 IMAGES = [
@@ -37,19 +38,6 @@ IMAGES = [
         image_id="id0", name="id0.png", digest=f"{0:032x}", size=1, path="/images/0.png", original="0.png"
     )
 ]
-PROVENANCE = Provenance(
-    cell="a-cell",
-    content="source",
-    parameters="0" * 8,
-    source_manifest="",
-    contamination_record="",
-    feature_bank="",
-    code_revision="",
-    code_changed=None,
-    code="",
-    device="cpu",
-    versions={},
-)
 
 
 @pytest.fixture
@@ -126,20 +114,42 @@ def test_the_model_keeps_a_threshold_that_no_test_label_has_seen(
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_strategy_s_node_yields_its_cycles_one_by_one(
-    strategy: Strategy, manifest_of: Any, bank_of: Any
+    strategy: Strategy, manifest_of: Any, bank_of: Any, provenance_of: Any
 ) -> None:
     training = manifest_of(*[("train", "unknown", "")] * 20)
-    rule = RefinementParameters(max_cycles=2, folds=4, mad_factor=4.0)
-    views = ViewParameters(bank=1, train=1, score=1)
-    settled = settle_loop("gaussian", rule, TrainingParameters(), FlowParameters(), views, seed=0, device="cpu")
-    cycles = STRATEGY_NODES[strategy](training, bank_of(training, odd=7), settled, IMAGES, PROVENANCE, [])
+    bank, mine = bank_of(training, odd=7), provenance_of()
+    cycles = STRATEGY_NODES[strategy](training, bank, settle_gaussian(), IMAGES, mine, [])
     first = next(cycles)
     assert (first.result.record.cycle, first.strategy, len(first.removals)) == (0, strategy, 0)
-    assert (first.images, first.provenance) == (IMAGES, PROVENANCE)
+    assert (first.images, first.provenance) == (IMAGES, mine)
     later = list(cycles)
     removed = pd.concat([cycle.removals for cycle in later]) if later else first.removals
     gone = dict(zip(removed["image_id"], removed["path"], strict=True))
     assert gone.get("id7") == (None if strategy == "vanilla" else "/images/7.png")
+
+
+@pytest.mark.parametrize(("changed", "cycles"), [({}, [1, 2]), ({"code": "other"}, [0, 1, 2])])
+def test_an_interrupted_run_goes_on_under_its_own_name_only_where_nothing_else_differs(
+    changed: dict[str, str], cycles: list[int], manifest_of: Any, bank_of: Any, provenance_of: Any
+) -> None:
+    training = manifest_of(*[("train", "unknown", "")] * 20)
+    asked = (training, bank_of(training, odd=7), settle_gaussian(), IMAGES)
+    killed = provenance_of(run="killed")
+    first = next(iterative_refinement(*asked, killed, [])).result
+    point = ResumePoint(past=(first.record,), state=first.state)
+    found = [Checkpoint(point=point, provenance=killed)]
+    done = list(iterative_refinement(*asked, provenance_of(run="mine", **changed), found))
+    assert [cycle.result.record.cycle for cycle in done] == cycles
+    assert {cycle.provenance.run for cycle in done} == {"mine" if changed else "killed"}
+
+
+def settle_gaussian() -> LoopSettings:
+    rule = RefinementParameters(max_cycles=2, folds=4, mad_factor=4.0)
+    views = ViewParameters(bank=1, train=1, score=1)
+    settled: LoopSettings = settle_loop(
+        "gaussian", rule, TrainingParameters(), FlowParameters(), views, seed=0, device="cpu"
+    )
+    return settled
 
 
 def test_what_labels_decide_never_reaches_a_strategy() -> None:

@@ -151,6 +151,11 @@ def test_repro_runs_every_stage_and_a_second_one_runs_nothing(clone: Clone, firs
     [
         ("training.epochs", 5, {"refinement", "oracle", "evaluation", "reporting"}),
         ("evaluation.bootstrap_samples", 60, {"oracle", "evaluation", "reporting"}),
+        (
+            "features.batch_views",
+            4,
+            {"features", "evaluation", "reporting"},
+        ),  # the bank is the same: no training
         ("device", "cpu", set()),
     ],
 )
@@ -216,10 +221,10 @@ def test_a_repro_killed_in_extraction_goes_on_from_the_images_already_done(repro
     reproduced.change(**{"preparation.size": 96, "views.bank": 4, "features.shard_images": 8})
     before = reproduced.shards()
     reproduced.kill_repro_when(lambda: reproduced.shards() > before)
-    bank = reproduced.folder / "data/dvc/04_feature/default/feature_bank.json"
+    bank = reproduced.folder / "data/dvc/04_feature/default/feature_bank_record.json"
     assert not bank.exists()
     assert "features" in reproduced.repro()
-    extraction = json.loads(bank.read_text(encoding="utf-8"))["extraction"]
+    extraction = json.loads(bank.read_text(encoding="utf-8"))
     assert extraction["reused"] > 0
     assert extraction["extracted"] + extraction["reused"] == N_IMAGES
 
@@ -229,8 +234,8 @@ def test_the_study_runs_by_its_own_name_and_extracts_each_image_once(reproduced:
     assert reproduced.repro(STUDY) == set()
     root = reproduced.folder / "data" / "studies" / "contamination"
     extracted = {
-        path.parent.name: json.loads(path.read_text(encoding="utf-8"))["extraction"]["extracted"]
-        for path in root.glob("04_feature/*/feature_bank.json")
+        path.parent.name: json.loads(path.read_text(encoding="utf-8"))["extracted"]
+        for path in root.glob("04_feature/*/feature_bank_record.json")
     }
     assert extracted == {"sample": N_IMAGES, "sample-level0.1": 0, "sample-level0.3": 0}
     table = (reproduced.folder / "studies/contamination/auroc_by_level.csv").read_text(encoding="utf-8")

@@ -258,8 +258,8 @@ def test_the_parameters_of_a_run_stand_beside_its_results(whole: Run) -> None:
 
 
 def test_a_second_run_extracts_nothing_and_removes_the_same(whole: Run, again: Run) -> None:
-    assert whole.json("feature_bank.json")["extraction"]["extracted"] == N_IMAGES
-    second = again.json("feature_bank.json")["extraction"]
+    assert whole.json("feature_bank_record.json")["extracted"] == N_IMAGES
+    second = again.json("feature_bank_record.json")
     assert (second["extracted"], second["reused"]) == (0, N_IMAGES)
     assert removals(again) == removals(whole)
 

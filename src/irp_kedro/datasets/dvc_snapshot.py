@@ -21,7 +21,7 @@ from irp_kedro.core.removal import Decision
 from irp_kedro.datasets.model import read_model, write_model
 from irp_kedro.lineage.contents import StoredImage
 from irp_kedro.lineage.record import RECORD, Provenance, cycle_folder, cycle_folders, cycle_number
-from irp_kedro.lineage.saving import SnapshotContent, save_snapshot
+from irp_kedro.lineage.saving import SnapshotContent, claim_chain, save_snapshot
 from irp_kedro.lineage.store import LineageStore, StoreSettings, open_store
 from irp_kedro.lineage.weights import weights_digest
 from irp_kedro.strategies import CycleResult
@@ -82,6 +82,9 @@ class DVCSnapshotDataset(AbstractDataset[CycleSnapshot, list[CycleResult]]):
         """
         store = self.open_store()
         record = data.result.record
+        claim_chain(
+            self._chain, record.cycle, data.images, store
+        )  # refused, it leaves what an earlier run made
         self._clear(record.cycle)
         home = self._filepath / cycle_folder(record.cycle)
         with folder_aside(home) as folder:

@@ -1,14 +1,12 @@
 """``feature_store``, shared by all cells, and ``feature_bank``, one cell's share of it."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
 from irp_kedro.features.bank import FeatureBank, FeatureStore
-from irp_kedro.features.extraction import ExtractionRecord
 from irp_kedro.writing import write_json
 
 
@@ -38,8 +36,8 @@ class FeatureStoreDataset(AbstractDataset[NoReturn, FeatureStore]):
         return {"filepath": self._filepath.as_posix()}
 
 
-class FeatureBankDataset(AbstractDataset[tuple[FeatureBank, ExtractionRecord], FeatureBank]):
-    """A bank as one JSON file: store, recipe, image digests, and what its extraction cost.
+class FeatureBankDataset(AbstractDataset[FeatureBank, FeatureBank]):
+    """A bank as one JSON file: store, recipe and image digests.
 
     Args:
         filepath: the JSON file.
@@ -56,15 +54,13 @@ class FeatureBankDataset(AbstractDataset[tuple[FeatureBank, ExtractionRecord], F
         bank = json.loads(self._filepath.read_text(encoding="utf-8"))
         return FeatureBank(store=Path(bank["store"]), recipe=bank["recipe"], digests=tuple(bank["digests"]))
 
-    def save(self, data: tuple[FeatureBank, ExtractionRecord]) -> None:
+    def save(self, data: FeatureBank) -> None:
         """Write which features belong to the bank."""
-        bank, extraction = data
         content = {
-            "digest": bank.digest,
-            "store": bank.store.as_posix(),
-            "recipe": bank.recipe,
-            "extraction": asdict(extraction),
-            "digests": list(bank.digests),
+            "digest": data.digest,
+            "store": data.store.as_posix(),
+            "recipe": data.recipe,
+            "digests": list(data.digests),
         }
         write_json(self._filepath, content)
 

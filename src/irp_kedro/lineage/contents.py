@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from irp_kedro.errors import LineageError
+
 
 @dataclass(frozen=True, kw_only=True)
 class StoredImage:
@@ -34,7 +36,17 @@ COLUMNS = tuple(field.name for field in fields(StoredImage))
 
 
 def list_source_images(training: pd.DataFrame) -> list[StoredImage]:
-    """Return every image of a training manifest with its own bytes; no image is read."""
+    """Return every image of a training manifest with its own bytes; no image is read.
+
+    Raises:
+        LineageError: an image is gone since ingestion.
+    """
+    gone = [path for path in training["path"] if not Path(path).is_file()]
+    if gone:
+        raise LineageError(
+            f"{len(gone)} images are gone since ingestion read them (first: {gone[0]}). Put them back, or run "
+            "again from the start: kedro run"
+        )
     return [
         StoredImage(
             image_id=image_id,

@@ -75,10 +75,8 @@ def save_snapshot(
         LineageError: an image has changed, another run is writing the same chain, or the mode changed in it.
     """
     cycle = content.cycle
-    _lock(chain)
+    claim_chain(chain, cycle.cycle, content.images, store)
     parent = _parent(chain, content, mode)
-    if cycle.cycle == 0:
-        store.keep_images(content.images)
     _clear(chain, cycle.cycle)
     with file_aside(chain / ".gitignore") as ignore:
         ignore.write_text(store.ignored, encoding="utf-8")
@@ -99,7 +97,7 @@ def save_snapshot(
             stop=cycle.stop,
             parent=parent.name if parent else "",
             parent_tree=parent.tree if parent else "",
-            tree=tree_of(digests).oid,
+            tree=store.keep_tree(folder, digests, size=size) if has_tree else tree_of(digests).oid,
             has_tree=has_tree,
             images=len(inside),
             size=size,
@@ -111,12 +109,21 @@ def save_snapshot(
             mode=mode,
             provenance=content.provenance,
         )
-        if has_tree:
-            store.keep_tree(folder, digests, size=size)
         write_json(folder / RECORD, record.as_dict())
     if cycle.is_last:
         _release(chain)
     return record
+
+
+def claim_chain(chain: Path, cycle: int, images: Sequence[StoredImage], store: LineageStore) -> None:
+    """Make this process the chain's writer and a first cycle's images safe, before anything is cleared.
+
+    Raises:
+        LineageError: an image has changed, or another run is writing the chain.
+    """
+    _lock(chain)
+    if cycle == 0:
+        store.keep_images(images)
 
 
 def _clear(chain: Path, first: int) -> None:

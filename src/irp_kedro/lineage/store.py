@@ -30,8 +30,8 @@ class LineageStore(Protocol):
     def keep_images(self, images: Sequence[StoredImage]) -> None:
         """Make sure that every image can be restored later; those already kept are not read again."""
 
-    def keep_tree(self, folder: Path, digests: Mapping[str, str], *, size: int) -> None:
-        """Keep a set of images, name: MD5, as the set of the snapshot in ``folder``."""
+    def keep_tree(self, folder: Path, digests: Mapping[str, str], *, size: int) -> str:
+        """Keep a set of images, name: MD5, as the set of the snapshot in ``folder``, and return its hash."""
 
     def keep_file(self, folder: Path, name: str, content: bytes) -> str:
         """Keep a small file with the snapshot in ``folder`` and return its MD5."""
@@ -54,9 +54,11 @@ class PlainStore:
     def keep_images(self, images: Sequence[StoredImage]) -> None:
         """Nothing is copied: an image can be restored as long as its source file is there."""
 
-    def keep_tree(self, folder: Path, digests: Mapping[str, str], *, size: int) -> None:
+    def keep_tree(self, folder: Path, digests: Mapping[str, str], *, size: int) -> str:
         """Write the list of the set, in DVC's format."""
-        (folder / f"{IMAGES}.json").write_bytes(tree_of(digests).as_bytes())
+        tree = tree_of(digests)
+        (folder / f"{IMAGES}.json").write_bytes(tree.as_bytes())
+        return str(tree.oid)
 
     def keep_file(self, folder: Path, name: str, content: bytes) -> str:
         """Write the file."""
@@ -148,12 +150,13 @@ class DvcStore:
             aside.unlink(missing_ok=True)
         return placed, [error for error in failed if not isinstance(error, FileNotFoundError)]
 
-    def keep_tree(self, folder: Path, digests: Mapping[str, str], *, size: int) -> None:
+    def keep_tree(self, folder: Path, digests: Mapping[str, str], *, size: int) -> str:
         """Keep a directory object and write its pointer."""
         tree = tree_of(digests)
         self._keep(tree.oid, tree.as_bytes())
         pointer = {"md5": tree.oid, "size": size, "nfiles": len(digests), "hash": "md5", "path": IMAGES}
         write_pointer(folder, pointer)
+        return str(tree.oid)
 
     def keep_file(self, folder: Path, name: str, content: bytes) -> str:
         """Keep a file object and write its pointer."""

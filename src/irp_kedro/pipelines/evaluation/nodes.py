@@ -59,5 +59,5 @@ def measure(
         "removals": removal_metrics(suspicion_ranking),
         "achieved_contamination": contamination_record["achieved_contamination"],
         "loop": {"cycles": int(last["cycle"]), "epochs": int(last["epochs"]), "stop": str(last["stop"])},
-        "cost": run_cost(feature_bank_record["extraction"], cycle_history),
+        "cost": run_cost(feature_bank_record, cycle_history),
     }

@@ -1,6 +1,7 @@
 """Nodes of ``features``."""
 
 import logging
+from dataclasses import asdict
 from typing import Any
 
 from irp_kedro.parameters import FeatureParameters, ViewParameters
@@ -48,4 +49,4 @@ def extract_features(
         record.seconds,
         rate,
     )
-    return bank, record
+    return bank, asdict(record)

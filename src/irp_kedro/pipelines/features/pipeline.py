@@ -6,7 +6,7 @@ from irp_kedro.pipelines.features import nodes
 
 
 def create_pipeline() -> Pipeline:
-    """Return the pipeline: ``prepared_images`` -> ``feature_bank``."""
+    """Return the pipeline: ``prepared_images`` -> ``feature_bank`` and what it cost."""
     return Pipeline(
         [
             Node(
@@ -20,7 +20,8 @@ def create_pipeline() -> Pipeline:
                     "features": "params:features",
                     "device": "params:device",
                 },
-                outputs="feature_bank",
+                # Apart, because the cost differs from run to run: what came of the bank need not be made again.
+                outputs=["feature_bank", "feature_bank_record"],
             )
         ],
         tags="features",

@@ -88,36 +88,21 @@ def state_provenance(
 
 
 def vanilla(
-    training: pd.DataFrame,
-    bank: Any,
-    settings: Any,
-    contents: Any,
-    provenance: Provenance,
-    checkpoints: list[Any],
+    training: pd.DataFrame, bank: Any, settings: Any, contents: Any, provenance: Any, checkpoints: Any
 ) -> Iterator[Any]:
     """Train on the set as it is; nothing leaves."""
     yield from _cycles("vanilla", training, bank, settings, contents, provenance, checkpoints)
 
 
 def one_shot_removal(
-    training: pd.DataFrame,
-    bank: Any,
-    settings: Any,
-    contents: Any,
-    provenance: Provenance,
-    checkpoints: list[Any],
+    training: pd.DataFrame, bank: Any, settings: Any, contents: Any, provenance: Any, checkpoints: Any
 ) -> Iterator[Any]:
     """Train, remove once all that exceeds the threshold, go on training."""
     yield from _cycles("one_shot_removal", training, bank, settings, contents, provenance, checkpoints)
 
 
 def iterative_refinement(
-    training: pd.DataFrame,
-    bank: Any,
-    settings: Any,
-    contents: Any,
-    provenance: Provenance,
-    checkpoints: list[Any],
+    training: pd.DataFrame, bank: Any, settings: Any, contents: Any, provenance: Any, checkpoints: Any
 ) -> Iterator[Any]:
     """Score, remove, retrain, cycle by cycle (Algorithm 1); each cycle is saved as soon as it is done."""
     yield from _cycles("iterative_refinement", training, bank, settings, contents, provenance, checkpoints)
