@@ -82,9 +82,8 @@ class DVCSnapshotDataset(AbstractDataset[CycleSnapshot, list[CycleResult]]):
         """
         store = self.open_store()
         record = data.result.record
-        claim_chain(
-            self._chain, record.cycle, data.images, store
-        )  # refused, it leaves what an earlier run made
+        # First of all, so that a run that is refused leaves what an earlier one made.
+        claim_chain(self._chain, record.cycle, data.images, store)
         self._clear(record.cycle)
         home = self._filepath / cycle_folder(record.cycle)
         with folder_aside(home) as folder:
