@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
@@ -261,3 +262,19 @@ def weights(root: Path, strategy: str) -> str:
 
 def spelt(parameters: dict[str, object]) -> str:
     return ",".join(f"{key}={value}" for key, value in parameters.items())
+
+
+def test_file_names_with_brackets_are_shown_as_they_are(run_project: Any, irp: Command, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(16):
+        top = 256 if number > 13 else 96
+        pixels = np.random.default_rng(number).integers(top // 2, top, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(images / f"{number:03d}[red].png")
+    asked = {"dataset.name": "image_folder", "dataset.path": images, "refinement.mad_factor": 2}
+    folder = tmp_path / "run"
+    run_project(folder, **asked)
+    asked["lineage.root"] = folder / "lineage"
+    shown = irp("diff", "iterative_refinement/0", "iterative_refinement/last", **asked).stdout
+    assert "0 removed" not in shown
+    assert "[red].png" in shown

@@ -229,14 +229,14 @@ def _show_one(snapshot: Snapshot, model: Path | None, *, as_json: bool) -> None:
     for key, value in {**record, **provenance, "model_file": model or ""}.items():
         table.add_row(key, str(value))
     table.add_row("versions", ", ".join(f"{name} {version}" for name, version in versions.items()))
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def _show_table(snapshots: Sequence[Snapshot]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False)  # file names may hold brackets
     if not snapshots:
         console.print("No snapshot. Make some: kedro run")
     for cell in sorted({snapshot.cell for snapshot in snapshots}):
@@ -266,7 +266,7 @@ def _show_diff(found: "SnapshotDiff") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False)  # file names may hold brackets
     console.print(
         f"{found.before} -> {found.after}: {len(found.removed)} removed, {len(found.restored)} restored, "
         f"{found.common} in both",
