@@ -53,6 +53,6 @@ def checked(raw: dict[str, Any]) -> Parameters:
     parameters = check_parameters(raw)
     check_source_name(parameters.dataset.name)
     check_detector_name(parameters.detector)
-    if parameters.refinement.judge:
-        check_detector_name(parameters.refinement.judge, "refinement.judge")
+    for judge in parameters.refinement.judge:
+        check_detector_name(judge, "refinement.judge")
     return parameters

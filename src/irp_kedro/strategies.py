@@ -14,14 +14,15 @@ from torch import Tensor
 
 from irp_kedro.core import seeding
 from irp_kedro.core.detector import BlindSet, Rows, Scores
-from irp_kedro.core.judging import Apart, HeldOut, InSample, Judge
+from irp_kedro.core.judging import Apart, HeldOut, InSample, Judge, Panel
 from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
-from irp_kedro.detectors.registry import BankDetector, detector_type
+from irp_kedro.detectors.registry import DETECTORS, BankDetector, detector_type
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 from irp_kedro.errors import IncompleteRunError, ParameterError
 from irp_kedro.features.bank import FeatureBank
 from irp_kedro.parameters import (
     FlowParameters,
+    PatchParameters,
     RefinementParameters,
     Strategy,
     TrainingParameters,
@@ -40,13 +41,19 @@ class LoopSettings:
     training: TrainingParameters
     flow: FlowParameters
     views: ViewParameters
+    patches: PatchParameters = field(default_factory=PatchParameters)
     seed: int
     device: str
 
     @property
+    def judges(self) -> tuple[str, ...]:
+        """Names of the judging detectors; empty ``refinement.judge`` lets the trained kind judge."""
+        return self.refinement.judge or (self.detector,)
+
+    @property
     def judge(self) -> str:
-        """Name of the judging detector; empty ``refinement.judge`` lets the trained kind judge."""
-        return self.refinement.judge or self.detector
+        """The judges as the removal log names them."""
+        return "+".join(self.judges)
 
     @property
     def detector_settings(self) -> DetectorSettings:
@@ -55,6 +62,7 @@ class LoopSettings:
             flow=self.flow,
             training=self.training,
             views=self.views,
+            patches=self.patches,
             score=self.refinement.score,
             seed=self.seed,
         )
@@ -106,6 +114,7 @@ def run_strategy(
     *,
     called: str = "",
     resume: ResumePoint | None = None,
+    patches: FeatureBank | None = None,
 ) -> Iterator[CycleResult]:
     """Walk the loop of ``strategy`` over a training manifest and yield each cycle as soon as it is done.
 
@@ -119,15 +128,18 @@ def run_strategy(
         observe: called with the mean loss after each epoch of the detector.
         called: name in the log; empty: the strategy's.
         resume: where an interrupted walk of the same loop can go on; its cycles are not yielded again.
+        patches: patch features of the images, where a detector or judge asks for them.
 
     Raises:
+        IncompleteRunError: patch features are asked for and not given.
         ThresholdUndefinedError: T x median was asked for and the median score is not positive.
     """
     images = BlindSet.of(training, seed=settings.seed)
-    features = load_features(bank, images.digests, settings.device)
-    detector = detector_type(settings.detector)(features, settings.detector_settings)
-    judge = build_judge(detector, features, settings)
+    load = _Loader(bank, patches, images.digests, settings.device)
+    detector = detector_type(settings.detector)(load.of(settings.detector), settings.detector_settings)
     plan = plan_for(strategy, settings.refinement, settings.training.epochs)
+    # A loop that never judges needs no judge, nor the features of one.
+    judge = build_judge(detector, load.of, settings) if plan.max_cycles else InSample(detector)
     past = resume.past if resume else ()
     if resume and past:
         detector.load_state(resume.state)
@@ -143,19 +155,38 @@ def run_strategy(
         started = time.perf_counter()
 
 
-def build_judge(detector: BankDetector, features: Tensor, settings: LoopSettings) -> Judge:
-    """Return the judge that ``refinement.scoring`` and ``refinement.judge`` ask for."""
+def build_judge(detector: BankDetector, features_of: Callable[[str], Tensor], settings: LoopSettings) -> Judge:
+    """Return the judge that ``refinement.scoring`` and ``refinement.judge`` ask for.
+
+    Args:
+        detector: the one that is trained.
+        features_of: name of a detector -> the features it works on.
+        settings: of the loop.
+    """
+    judges = [_one_judge(name, detector, features_of, settings) for name in settings.judges]
+    if len(judges) == 1 and settings.refinement.threshold != "false_discovery":
+        return judges[0]
+    by_logarithm = [
+        DETECTORS[name].by_logarithm
+        and not (name == "differnet" and settings.refinement.score != "latent_energy")
+        for name in settings.judges
+    ]
+    return Panel(tuple(zip(judges, by_logarithm, strict=True)))
+
+
+def _one_judge(
+    name: str, detector: BankDetector, features_of: Callable[[str], Tensor], settings: LoopSettings
+) -> Judge:
     rule = settings.refinement
-    same = settings.judge == settings.detector
+    same = name == settings.detector
     if rule.scoring == "in_sample" and same:
         return InSample(detector)
-    judge_type = detector_type(settings.judge)
-    template = detector if same else judge_type(features, settings.detector_settings, "judge")
+    template = detector if same else detector_type(name)(features_of(name), settings.detector_settings, "judge")
     fresh: Callable[[str], BankDetector] = template.fresh
-    if rule.scoring == "in_sample":
-        return Apart(fresh, rule.pretrain_epochs)
+    if rule.scoring == "in_sample" or DETECTORS[name].leaves_one_out:
+        return Apart(fresh, rule.judge_epochs)
     folds_seed = seeding.stream_seed(settings.seed, "judge")
-    return HeldOut(fresh, folds=rule.folds, epochs=rule.pretrain_epochs, seed=folds_seed)
+    return HeldOut(fresh, folds=rule.folds, epochs=rule.judge_epochs, seed=folds_seed)
 
 
 def load_features(bank: FeatureBank, digests: Sequence[str], device: str) -> Tensor:
@@ -164,14 +195,43 @@ def load_features(bank: FeatureBank, digests: Sequence[str], device: str) -> Ten
 
 
 def score_images(
-    model: TrainedDetector, bank: FeatureBank, digests: Sequence[str], device: str
+    model: TrainedDetector,
+    bank: FeatureBank,
+    digests: Sequence[str],
+    device: str,
+    patches: FeatureBank | None = None,
 ) -> npt.NDArray[np.float64]:
     """Return a saved detector's score of each image, higher = more anomalous; of none, none."""
     if not digests:
         return np.empty(0)
-    features = load_features(bank, digests, device)
+    features = _Loader(bank, patches, digests, device).of(model.detector)
     detector = detector_type(model.detector).restore(model, features)
     return detector.score(np.arange(len(digests)))
+
+
+class _Loader:
+    """Reads each kind of features once, and only if a detector asks for it."""
+
+    def __init__(
+        self, pooled: FeatureBank, patches: FeatureBank | None, digests: Sequence[str], device: str
+    ) -> None:
+        self._banks = {"pooled": pooled, "patches": patches}
+        self._digests = digests
+        self._device = device
+        self._loaded: dict[str, Tensor] = {}
+
+    def of(self, detector: str) -> Tensor:
+        """Return the features that ``detector`` works on."""
+        kind = DETECTORS[detector].features
+        if kind not in self._loaded:
+            bank = self._banks[kind]
+            if bank is None or not bank.digests:
+                raise IncompleteRunError(
+                    f"'{detector}' works on {kind} features, and there are none. "
+                    "Run: kedro run --pipelines features"
+                )
+            self._loaded[kind] = load_features(bank, self._digests, self._device)
+        return self._loaded[kind]
 
 
 def resolve_device(device: str) -> torch.device:
@@ -230,10 +290,11 @@ def _log(name: str, record: RefinementCycle) -> None:
             record.above,
         )
     logger.info(
-        "%s, cycle %d: removed %d, %d images left, %d epochs, loss %s",
+        "%s, cycle %d: removed %d, restored %d, %d images left, %d epochs, loss %s",
         name,
         record.cycle,
-        len(record.decisions),
+        sum(decision.action == "removed" for decision in record.decisions),
+        sum(decision.action == "restored" for decision in record.decisions),
         len(record.kept),
         record.epochs,
         loss,

@@ -11,7 +11,12 @@ import pandas as pd
 from irp_kedro.errors import ParameterError
 from irp_kedro.parameters import RefinementParameters
 
-FACTOR_OF = {"median_factor": "threshold_factor", "mad": "mad_factor", "iqr": "iqr_factor"}
+FACTOR_OF = {
+    "median_factor": "threshold_factor",
+    "mad": "mad_factor",
+    "iqr": "iqr_factor",
+    "false_discovery": "tail_factor",
+}
 
 
 def with_factor(rule: RefinementParameters, factor: float) -> RefinementParameters:

@@ -8,11 +8,14 @@ from typing import Any
 import pandas as pd
 
 
-def run_cost(extraction: Mapping[str, Any], history: pd.DataFrame) -> dict[str, Any]:
+def run_cost(
+    extraction: Mapping[str, Any], patches: Mapping[str, Any], history: pd.DataFrame
+) -> dict[str, Any]:
     """Return seconds and images a second of extraction and of the loop, and the peak of memory.
 
     Args:
         extraction: what filling the bank cost in this run: ``extracted``, ``reused``, ``seconds``.
+        patches: the same of the bank of patches.
         history: of the cycles; an image counts once for each epoch it is trained in.
     """
     epochs = history["epochs"].diff().fillna(history["epochs"])
@@ -22,6 +25,8 @@ def run_cost(extraction: Mapping[str, Any], history: pd.DataFrame) -> dict[str, 
         "images_extracted": extraction["extracted"],
         "images_reused": extraction["reused"],
         "extraction_images_per_second": _rate(extraction["extracted"], extraction["seconds"]),
+        "patch_extraction_seconds": patches["seconds"],
+        "patch_extraction_images_per_second": _rate(patches["extracted"], patches["seconds"]),
         "refinement_seconds": seconds,
         "refinement_images_per_second": _rate(trained, seconds),
         "peak_memory_mb": peak_memory_mb(),

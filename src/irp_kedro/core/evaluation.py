@@ -1,5 +1,6 @@
 """Was it right? Labels meet scores and removals here, and nowhere before."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -55,23 +56,32 @@ def image_metrics(
     }
 
 
-def rank_by_suspicion(log: pd.DataFrame, training: pd.DataFrame, last_scores: dict[str, float]) -> pd.DataFrame:
+def rank_by_suspicion(
+    log: pd.DataFrame, training: pd.DataFrame, last_scores: dict[str, float], judged_last: Collection[str] = ()
+) -> pd.DataFrame:
     """Return one row a training image, most suspect first: the removed in order, the rest by last score.
+
+    Where the last cycle judged the removed ones too, they stand in the order of that judgement.
 
     Args:
         log: the removal log, in order.
         training: manifest of the set before refinement, with labels.
-        last_scores: score of each image that stayed, higher = more anomalous.
+        last_scores: last score of each image, higher = more anomalous; at least of those that stayed.
+        judged_last: the images that the last cycle judged.
     """
     removed = removed_ids(log)
     gone = set(removed)
+    judged_again = gone <= set(judged_last)
+    if judged_again:
+        removed = sorted(removed, key=lambda image: -last_scores[image])
     order = ranking(removed, {image: score for image, score in last_scores.items() if image not in gone})
     known = training.set_index("image_id")
     ranked = known.loc[order, ["path", "digest", "label", "defect_type"]].reset_index()
     ranked.insert(0, "rank", np.arange(1, len(ranked) + 1))
     ranked["removed"] = ranked["image_id"].isin(gone)
     leaving = log.drop_duplicates("image_id", keep="last").set_index("image_id")["score"].to_dict()
-    scores = {**last_scores, **{image: leaving[image] for image in removed}}
+    at_removal = {} if judged_again else {image: leaving[image] for image in removed}
+    scores = {**last_scores, **at_removal}
     return ranked.assign(score=ranked["image_id"].map(scores).astype(float))
 
 

@@ -1,6 +1,6 @@
 """Who judges the training images, and whether the judge has seen them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,13 +8,25 @@ import numpy as np
 
 from irp_kedro.core import seeding
 from irp_kedro.core.detector import AnomalyDetector, Rows, Scores
+from irp_kedro.core.threshold import location_and_spread
+
+SMALLEST_SCORE = 1e-12  # its logarithm is still a number
+
+
+NOBODY: Rows = np.empty(0, dtype=np.intp)
 
 
 class Judge(Protocol):
-    """Scores the images that are still in the set; higher = more anomalous."""
+    """Scores the images of a set, and those that left it; higher = more anomalous."""
 
-    def judge(self, rows: Rows, *, cycle: int) -> Scores:
-        """Return one score a row."""
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
+        """Return the scores of ``rows``, then those of ``outside``, all on one scale.
+
+        Args:
+            rows: the set; what the judge learns from.
+            cycle: names the random streams.
+            outside: images that are to be judged, but not learnt from.
+        """
         ...
 
 
@@ -24,14 +36,16 @@ class InSample:
 
     detector: AnomalyDetector
 
-    def judge(self, rows: Rows, *, cycle: int) -> Scores:
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
         """Return the trained detector's scores."""
-        return self.detector.score(rows)
+        return self.detector.score(np.concatenate([rows, outside]))
 
 
 @dataclass(frozen=True)
 class Apart:
     """Another detector, trained afresh on the remaining images in each cycle, scores those same images.
+
+    Also the judge for detectors that leave an image out by themselves when they score it.
 
     Attributes:
         fresh: makes an untrained judge from a name.
@@ -41,11 +55,11 @@ class Apart:
     fresh: Callable[[str], AnomalyDetector]
     epochs: int
 
-    def judge(self, rows: Rows, *, cycle: int) -> Scores:
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
         """Return the scores of a judge trained on ``rows``."""
         detector = self.fresh(f"judge/{cycle}")
         detector.fit(rows, epochs=self.epochs)
-        return detector.score(rows)
+        return detector.score(np.concatenate([rows, outside]))
 
 
 @dataclass(frozen=True)
@@ -53,7 +67,8 @@ class HeldOut:
     """Cross-fitting: each image is scored by a judge that was trained without it (decision 0012).
 
     A detector memorises what contaminates its training set, so it ranks the images it has seen poorly.
-    Scores of different folds are put on one scale by their medians.
+    Scores of different folds are put on one scale by their medians; an image outside the set, which no fold
+    has seen, gets the mean of all folds.
 
     Attributes:
         fresh: makes an untrained judge from a name.
@@ -67,24 +82,53 @@ class HeldOut:
     epochs: int
     seed: int
 
-    def judge(self, rows: Rows, *, cycle: int) -> Scores:
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
         """Return the held-out score of every row."""
         folds = min(self.folds, len(rows))
         fold_of = seeding.stream(self.seed, "folds", cycle).permutation(len(rows)) % folds
         scores = np.empty(len(rows))
+        apart = np.empty((folds, len(outside)))
         for fold in range(folds):
             held_out = fold_of == fold
             detector = self.fresh(f"judge/{cycle}/{fold}")
             detector.fit(rows[~held_out], epochs=self.epochs)
-            scores[held_out] = detector.score(rows[held_out])
-        return _one_scale(scores, fold_of, folds)
+            both = detector.score(np.concatenate([rows[held_out], outside]))
+            scores[held_out], apart[fold] = np.split(both, [int(held_out.sum())])
+        return _one_scale(scores, fold_of, apart)
 
 
-def _one_scale(scores: Scores, fold_of: Rows, folds: int) -> Scores:
-    medians = np.array([np.median(scores[fold_of == fold]) for fold in range(folds)])
+@dataclass(frozen=True)
+class Panel:
+    """Several judges as one: the soft maximum of their scores in robust standard deviations (decision 0028).
+
+    An image that one judge finds far out is suspect, whatever the others say of it; a judge that sees nothing
+    costs the others little. A panel of one only standardises.
+
+    Attributes:
+        judges: each with whether its scores are compared by their logarithm, as positive distances are.
+    """
+
+    judges: Sequence[tuple[Judge, bool]]
+
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
+        """Return the panel's score of every row, robust standard deviations."""
+        standardised = []
+        for judge, by_logarithm in self.judges:
+            scores = judge.judge(rows, cycle=cycle, outside=outside)
+            if by_logarithm:
+                scores = np.log(np.maximum(scores, SMALLEST_SCORE))
+            centre, spread = location_and_spread(scores[: len(rows)])
+            standardised.append((scores - centre) / spread)
+        combined: Scores = np.logaddexp.reduce(standardised, axis=0) - np.log(len(self.judges))
+        return combined
+
+
+def _one_scale(scores: Scores, fold_of: Rows, apart: Scores) -> Scores:
+    medians = np.array([np.median(scores[fold_of == fold]) for fold in range(len(apart))])
+    whole = np.median(scores)
     if (medians <= 0).any():
         # Scores that may be negative have no ratio scale; a shift puts their medians together.
-        shifted: Scores = scores - medians[fold_of] + np.median(scores)
-        return shifted
-    scaled: Scores = scores / medians[fold_of] * np.median(scores)
-    return scaled
+        shift = whole - medians
+        return np.concatenate([scores + shift[fold_of], (apart + shift[:, None]).mean(axis=0)])
+    scale = whole / medians
+    return np.concatenate([scores * scale[fold_of], (apart * scale[:, None]).mean(axis=0)])

@@ -68,7 +68,8 @@ def cycle_history(cycles: Sequence[tuple[RefinementCycle, float]]) -> pd.DataFra
         {
             "cycle": cycle.cycle,
             "images": len(cycle.kept),
-            "removed": len(cycle.decisions),
+            "removed": sum(decision.action == "removed" for decision in cycle.decisions),
+            "restored": sum(decision.action == "restored" for decision in cycle.decisions),
             "above_threshold": cycle.above,
             "median_score": cycle.median_score,
             "threshold": cycle.threshold,

@@ -1,12 +1,14 @@
 """THE LOOP: score, threshold, remove, retrain (IRP paper, Algorithm 1 and Eq. 5 and 6)."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from irp_kedro.core.detector import AnomalyDetector, BlindSet, Rows, Scores
-from irp_kedro.core.judging import Judge
+from irp_kedro.core.judging import NOBODY, Judge
 from irp_kedro.core.removal import AllAbove, Decision, RemovalPolicy, WorstOnly
 from irp_kedro.core.threshold import threshold
 from irp_kedro.parameters import RefinementParameters, Strategy
@@ -19,11 +21,12 @@ class RefinementCycle:
     Attributes:
         cycle: 0 is the set before anything was removed.
         kept: ids of the images in the set after this cycle, in blind order.
-        decisions: who left, worst first.
-        judged: score that the judge gave each image in this cycle, by id; empty where nobody judged.
-        median_score: of the scores judged; ``None`` where nobody judged.
+        decisions: who left, worst first, then who returned.
+        judged: score that the judge gave each image in this cycle, by id; where images may return, those that
+            have left are among them; empty where nobody judged.
+        median_score: of the scores of the judge's reference; ``None`` where nobody judged.
         threshold: above which images were outliers; ``None`` where nobody judged.
-        above: how many images were above it, whether or not they left.
+        above: how many images of the set were above it, whether or not they left.
         losses: mean training loss of each epoch of this cycle.
         epochs: detector epochs spent so far, this cycle's included.
         stop: why the loop ended, on the last cycle; empty before it.
@@ -81,6 +84,8 @@ def refine(
 ) -> Iterator[RefinementCycle]:
     """Refine a training set: yield the set before, then one cycle at a time; the last one carries its reason.
 
+    Where images may return (``rule.restore``), those that left are judged again by the judge of each cycle.
+
     Whatever is left of the epoch budget when the loop stops is spent on the set it stopped with, and the last
     epoch counts: no split chooses an earlier one (decision 0010).
 
@@ -101,20 +106,20 @@ def refine(
     if past:
         training, spent, quiet = _rows(images, past[-1].kept), past[-1].epochs, _quiet_cycles(past)
     else:
-        losses = detector.fit(training, epochs=rule.pretrain_epochs)  # line 2
+        losses = _fit(detector, training, rule.pretrain_epochs)  # line 2
         spent, quiet = rule.pretrain_epochs, 0
         yield _untouched(images, training, losses, spent)
     for cycle in range(max(1, len(past)), plan.max_cycles + 1):  # lines 13-15
-        scores = judge.judge(training, cycle=cycle)  # line 3
-        limit = threshold(scores, rule)  # line 4, Eq. 5
-        allowed = int(rule.max_removed_fraction * len(images)) - (len(images) - len(training))
-        leaving = plan.policy.select(scores, limit, allowed=allowed)  # lines 5-6, may be empty
-        record = _judged(cycle, images, (training, scores), limit, leaving)
-        training = np.delete(training, leaving)  # lines 7-10, Eq. 6
-        quiet = 0 if len(leaving) else quiet + 1
-        stop = _stop_reason(cycle, plan, quiet=quiet, allowed=allowed - len(leaving))
+        judged = _judge(judge, images, training, rule, cycle)  # lines 3 and 4, Eq. 5
+        returning = judged.returning() if rule.restore else NOBODY
+        allowed = _may_leave(images, training, rule) + len(returning)
+        leaving = judged.leaving(plan.policy, allowed)  # lines 5-6, may be empty
+        record = judged.record(cycle, images, leaving, returning)
+        training = np.union1d(np.setdiff1d(training, leaving), returning)  # lines 7-10, Eq. 6
+        quiet = 0 if record.decisions else quiet + 1
+        stop = _stop_reason(cycle, plan, quiet=quiet, allowed=_may_leave(images, training, rule))
         epochs = plan.total_epochs - spent if stop else rule.epochs_per_cycle
-        losses = detector.fit(training, epochs=epochs)  # line 12
+        losses = _fit(detector, training, epochs)  # line 12
         spent += epochs
         record = replace(record, kept=_ids(images, training), losses=tuple(losses), epochs=spent)
         if stop:
@@ -123,11 +128,90 @@ def refine(
         yield record
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """What the judge said of the set, and of the images outside it where they may return, in one cycle."""
+
+    rows: Rows
+    inside: npt.NDArray[np.bool_]
+    scores: Scores
+    median: float
+    limit: float
+
+    def leaving(self, policy: RemovalPolicy, allowed: int) -> Rows:
+        chosen = policy.select(self.scores[self.inside], self.limit, allowed=max(0, allowed))
+        return self.rows[self.inside][chosen]
+
+    def returning(self) -> Rows:
+        return self.rows[~self.inside & (self.scores <= self.limit)]
+
+    def record(self, cycle: int, images: BlindSet, leaving: Rows, returning: Rows) -> RefinementCycle:
+        score_of = dict(zip(self.rows.tolist(), self.scores.tolist(), strict=True))
+        decisions = tuple(
+            Decision(
+                cycle=cycle,
+                action=action,
+                image_id=images.image_ids[row],
+                digest=images.digests[row],
+                score=score_of[row],
+                median_score=self.median,
+                threshold=self.limit,
+            )
+            for action, rows in (("removed", leaving), ("restored", returning))
+            for row in rows.tolist()
+        )
+        return RefinementCycle(
+            cycle=cycle,
+            kept=(),
+            decisions=decisions,
+            judged={images.image_ids[row]: score for row, score in score_of.items()},
+            median_score=self.median,
+            threshold=self.limit,
+            above=int((self.scores[self.inside] > self.limit).sum()),
+            losses=(),
+            epochs=0,
+            final_scores={},
+        )
+
+
+def _judge(judge: Judge, images: BlindSet, training: Rows, rule: RefinementParameters, cycle: int) -> _Judged:
+    reference = training
+    if cycle == 1 and rule.first_reference < 1:
+        # The first reference is the most normal part: defects that resemble each other hide one another in
+        # the whole set, and widen the spread that the threshold is measured in (decision 0029).
+        first = judge.judge(training, cycle=0)
+        size = max(2, math.ceil(rule.first_reference * len(training)))
+        reference = np.sort(training[np.argsort(first, kind="stable")[:size]])
+    everyone = np.arange(len(images)) if rule.restore else training
+    outside = np.setdiff1d(everyone, reference)
+    scores = judge.judge(reference, cycle=cycle, outside=outside)
+    inner, outer = np.split(scores, [len(reference)])
+    order = np.argsort(np.concatenate([reference, outside]))  # blind order, whoever was the reference
+    rows = np.concatenate([reference, outside])[order]
+    return _Judged(
+        rows=rows,
+        inside=np.isin(rows, training),
+        scores=scores[order],
+        median=float(np.median(inner)),
+        limit=threshold(inner, rule, outer),
+    )
+
+
+def _fit(detector: AnomalyDetector, training: Rows, epochs: int) -> list[float]:
+    # Not even statistics are taken of a set that nothing is trained on.
+    return detector.fit(training, epochs=epochs) if epochs else []
+
+
+def _may_leave(images: BlindSet, training: Rows, rule: RefinementParameters) -> int:
+    return int(rule.max_removed_fraction * len(images)) - (len(images) - len(training))
+
+
 def _stop_reason(cycle: int, plan: LoopPlan, *, quiet: int, allowed: int) -> str:
     if allowed <= 0:
         return f"max_removed_fraction ({plan.rule.max_removed_fraction:g}) reached"
     if quiet >= plan.rule.patience:
-        return f"no removal in {quiet} cycles (patience)"
+        changes = "removal or return" if plan.rule.restore else "removal"
+        return f"no {changes} in {quiet} {'cycle' if quiet == 1 else 'cycles'} (patience)"
     if cycle == plan.max_cycles:
         return f"max_cycles ({plan.max_cycles}) reached"
     return ""
@@ -136,37 +220,6 @@ def _stop_reason(cycle: int, plan: LoopPlan, *, quiet: int, allowed: int) -> str
 def _untouched(images: BlindSet, training: Rows, losses: list[float], epochs: int) -> RefinementCycle:
     kept = _ids(images, training)
     return RefinementCycle(cycle=0, kept=kept, judged={}, losses=tuple(losses), epochs=epochs, final_scores={})
-
-
-def _judged(
-    cycle: int, images: BlindSet, judged: tuple[Rows, Scores], limit: float, leaving: Rows
-) -> RefinementCycle:
-    training, scores = judged
-    ids, median = _ids(images, training), float(np.median(scores))
-    decisions = tuple(
-        Decision(
-            cycle=cycle,
-            action="removed",
-            image_id=ids[position],
-            digest=images.digests[training[position]],
-            score=float(scores[position]),
-            median_score=median,
-            threshold=limit,
-        )
-        for position in leaving
-    )
-    return RefinementCycle(
-        cycle=cycle,
-        kept=(),
-        decisions=decisions,
-        judged=dict(zip(ids, scores.tolist(), strict=True)),
-        median_score=median,
-        threshold=limit,
-        above=int((scores > limit).sum()),
-        losses=(),
-        epochs=0,
-        final_scores={},
-    )
 
 
 def _last(

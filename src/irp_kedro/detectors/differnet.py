@@ -90,10 +90,14 @@ class DifferNet:
             for parameter, values in self._optimiser.state_dict()["state"].items()
             for name, value in values.items()
         }
+        if self.mean is None:
+            return {}  # nothing has been trained, and the weights follow from the seed
         return {**self.export().tensors, **moments, "epochs_trained": torch.tensor(self.epochs_trained)}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take a :meth:`state` back."""
+        if not state:
+            return
         own = dict(state)
         self.epochs_trained = int(own.pop("epochs_trained"))
         moments: dict[int, dict[str, Tensor]] = {}

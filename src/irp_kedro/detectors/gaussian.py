@@ -72,11 +72,13 @@ class Gaussian:
         return TrainedDetector(detector="gaussian", tensors=tensors, config=config)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the statistics: every fit starts from scratch."""
-        return dict(self.export().tensors)
+        """Return the statistics, if there are any: every fit starts from scratch."""
+        return {} if self.mean is None else dict(self.export().tensors)
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take a :meth:`state` back."""
+        if not state:
+            return
         self.mean, self.factor, self.deviation = (state[key] for key in ("mean", "factor", "deviation"))
 
     @classmethod

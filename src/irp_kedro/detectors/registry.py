@@ -1,22 +1,49 @@
 """Detectors by name. A new one is one file and one line in :data:`DETECTORS`."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self
 
 from irp_kedro.core.detector import AnomalyDetector
 from irp_kedro.errors import ParameterError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from torch import Tensor
 
     from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 
-# Dotted names, so that the list can be read without importing torch.
+Features = Literal["pooled", "patches"]
+
+
+class Entry(NamedTuple):
+    """How a detector is found, and what it can be told apart by without importing it.
+
+    Attributes:
+        place: dotted module, colon, class; so that the list can be read without importing torch.
+        features: ``pooled`` (n_images, n_views, n_features) or ``patches`` (n_images, n_patches, n_channels).
+        by_logarithm: scores are positive distances, compared with other judges' by their logarithm.
+        leaves_one_out: scores an image of its own training set without that image; needs no cross-fitting.
+    """
+
+    place: str
+    features: Features = "pooled"
+    by_logarithm: bool = True
+    leaves_one_out: bool = False
+
+
 DETECTORS = {
-    "differnet": "irp_kedro.detectors.differnet:DifferNet",
-    "gaussian": "irp_kedro.detectors.gaussian:Gaussian",
+    "differnet": Entry("irp_kedro.detectors.differnet:DifferNet"),
+    "gaussian": Entry("irp_kedro.detectors.gaussian:Gaussian"),
+    "patch_memory": Entry(
+        "irp_kedro.detectors.patch_memory:PatchMemory",
+        features="patches",
+        by_logarithm=False,
+        leaves_one_out=True,
+    ),
+    "soft_patch": Entry("irp_kedro.detectors.soft_patch:SoftPatch", features="patches", leaves_one_out=True),
+    "isolation_forest": Entry("irp_kedro.detectors.neighbourhood:IsolationForest"),
+    "local_outlier_factor": Entry("irp_kedro.detectors.neighbourhood:LocalOutlierFactor"),
 }
 
 
@@ -24,7 +51,7 @@ class BankDetector(AnomalyDetector, Protocol):
     """A detector that works on the feature bank and can be saved."""
 
     def __init__(self, features: "Tensor", settings: "DetectorSettings", name: str = "detector") -> None:
-        """Bind to features (n_images, n_views, n_features)."""
+        """Bind to the features that the registry names for it."""
         ...
 
     def export(self) -> "TrainedDetector":
@@ -45,6 +72,11 @@ class BankDetector(AnomalyDetector, Protocol):
         ...
 
 
+def needs_patches(names: "Iterable[str]") -> bool:
+    """Return whether one of the detectors called ``names`` works on patch features."""
+    return any(DETECTORS[name].features == "patches" for name in names)
+
+
 def check_detector_name(name: str, parameter: str = "detector") -> None:
     """Refuse an unknown detector without importing any.
 
@@ -62,6 +94,6 @@ def detector_type(name: str) -> type[BankDetector]:
         ParameterError: no detector has that name.
     """
     check_detector_name(name)
-    module, _, attribute = DETECTORS[name].partition(":")
+    module, _, attribute = DETECTORS[name].place.partition(":")
     found: type[BankDetector] = getattr(import_module(module), attribute)
     return found

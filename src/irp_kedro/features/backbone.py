@@ -66,6 +66,26 @@ class Backbone(nn.Module):
             pooled += [level.float().mean(dim=(2, 3)) for level in maps]
         return torch.cat(pooled, dim=1)
 
+    def patches(self, images: Tensor, n_levels: int) -> Tensor:
+        """Return the ``n_levels`` deepest maps by position, on the grid of the deepest one.
+
+        Every map is averaged over 3 x 3 neighbours, so that a patch knows its surroundings; finer maps are then
+        averaged over the cells of the coarsest.
+
+        Args:
+            images: (n, 3, side, side) in [0, 1].
+            n_levels: how many; a network with fewer gives all it has.
+
+        Returns:
+            (n, n_patches, n_channels), the patches row by row.
+        """
+        normalised = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        maps = [level.float() for level in self.levels(normalised)[-n_levels:]]
+        around = [functional.avg_pool2d(level, 3, 1, 1, count_include_pad=False) for level in maps]
+        height, width = around[-1].shape[-2:]
+        aligned = [functional.adaptive_avg_pool2d(level, (height, width)) for level in around]
+        return torch.cat(aligned, dim=1).flatten(2).transpose(1, 2)
+
     def weights_digest(self) -> str:
         """Return 16 hex digits over every weight, so that other weights make another bank."""
         digest = hashlib.sha256()

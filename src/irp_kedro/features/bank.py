@@ -1,4 +1,4 @@
-"""The feature bank: pooled features of every view of every image, on disk once, memory-mapped when read.
+"""The feature bank: features of every view or patch of every image, on disk once, memory-mapped when read.
 
 A store holds one folder an extraction recipe (backbone, weights, preparation, views, precision), named by the
 recipe's digest. Inside lie shards of a few dozen images, each an array file and, written last, the list of the
@@ -35,6 +35,7 @@ class ExtractionRecipe:
         angles: of the views, degrees.
         scales: input sizes relative to ``size``.
         precision: arithmetic of the backbone.
+        patch_levels: deepest feature maps that are kept by position instead of pooled; 0 pools them all.
     """
 
     backbone: str
@@ -44,10 +45,18 @@ class ExtractionRecipe:
     angles: tuple[float, ...]
     scales: tuple[float, ...]
     precision: str
+    patch_levels: int = 0
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain values; recipes of pooled features look as they did before there were patches."""
+        values = asdict(self)
+        if not self.patch_levels:
+            del values["patch_levels"]
+        return values
 
     def digest(self) -> str:
         """Return 16 hex digits that identify the recipe."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +73,11 @@ class FeatureBank:
     recipe: str
     digests: tuple[str, ...]
 
+    @classmethod
+    def empty(cls, store: Path) -> "FeatureBank":
+        """Return the bank of no image at all, where no detector asks for one."""
+        return cls(store=store, recipe="", digests=())
+
     @property
     def digest(self) -> str:
         """16 hex digits that identify the recipe together with the images."""
@@ -72,6 +86,8 @@ class FeatureBank:
 
     def read(self, digests: Sequence[str]) -> Features:
         """Return the features of the images asked for, (n_images, n_views, n_features), in the order asked.
+
+        A bank of patches gives (n_images, n_patches, n_channels).
 
         Raises:
             IncompleteRunError: the store lacks one of them.
@@ -103,7 +119,7 @@ class FeatureStore:
         description = folder / "recipe.json"
         if not description.exists():
             with _aside(description) as file:
-                file.write(json.dumps(asdict(recipe), indent=2).encode())
+                file.write(json.dumps(recipe.as_dict(), indent=2).encode())
         return folder
 
     def missing(self, recipe: ExtractionRecipe, digests: Sequence[str]) -> list[str]:

@@ -38,6 +38,7 @@ class ExtractionPlan:
         precision: ``auto``, ``float32`` or ``bfloat16``; auto takes bfloat16 where the hardware multiplies it.
         batch_views: views that pass the network together.
         shard_images: images a shard; a kill loses at most one shard.
+        patch_levels: deepest maps that are kept by position, of the upright image at full scale; 0 pools them.
     """
 
     backbone: str
@@ -46,6 +47,7 @@ class ExtractionPlan:
     precision: str
     batch_views: int
     shard_images: int
+    patch_levels: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,7 @@ def extract(
         angles=tuple(even_angles(plan.n_views)),
         scales=plan.scales,
         precision=resolve_precision(plan.precision, device),
+        patch_levels=plan.patch_levels,
     )
     digests = sorted(images.paths)
     # Cells that start together wait here and then find the features that the first of them extracted.
@@ -135,9 +138,12 @@ def _extract_batches(
         pixels = torch.from_numpy(filled).to(device).permute(0, 3, 1, 2).float() / 255
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, _is_bf16(recipe)):
             views = rotate(pixels, list(recipe.angles))
-            pooled = [backbone(part) for part in views.split(batch_views)]
-        features = torch.cat(pooled).view(per_batch, n_views, -1)[: len(group)]
-        yield _as_half(features)
+            if recipe.patch_levels:
+                features = backbone.patches(views, recipe.patch_levels)
+            else:
+                pooled = [backbone(part) for part in views.split(batch_views)]
+                features = torch.cat(pooled).view(per_batch, n_views, -1)
+        yield _as_half(features[: len(group)])
 
 
 def _as_half(features: Tensor) -> Features:

@@ -166,6 +166,11 @@ def manifest_digest(manifest: pd.DataFrame) -> str:
     return _digest(table.to_csv(index=False, lineterminator="\n"))
 
 
+def banks_digest(pooled: str, patches: str) -> str:
+    """Return 16 hex digits that identify a run's features; those of the pooled bank where it used no patches."""
+    return _digest(f"{pooled}+{patches}") if patches else pooled
+
+
 def json_digest(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
     """Return 16 hex digits that identify a value."""
     return _digest(json.dumps(value, sort_keys=True, default=str))

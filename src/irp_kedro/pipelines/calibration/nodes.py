@@ -11,6 +11,7 @@ from irp_kedro.errors import ParameterError
 from irp_kedro.parameters import (
     CalibrationParameters,
     FlowParameters,
+    PatchParameters,
     RefinementParameters,
     TrainingParameters,
     ViewParameters,
@@ -22,12 +23,14 @@ logger = logging.getLogger(__name__)
 def calibrate_threshold(
     training_manifest: pd.DataFrame,
     feature_bank: Any,
+    patch_bank: Any,
     calibration: CalibrationParameters,
     detector: str,
     refinement: RefinementParameters,
     training: TrainingParameters,
     flow: FlowParameters,
     views: ViewParameters,
+    patches: PatchParameters,
     device: str,
 ) -> pd.DataFrame:
     """Run the loop on a clean training set for each candidate factor, and name the one to use."""
@@ -41,17 +44,19 @@ def calibrate_threshold(
         )
 
     def removed_by(factor: float, seed: int) -> int:
+        held_out = refinement.scoring == "held_out"
         # What is trained beside a held-out judge changes no removal: train that judge's kind alone.
         settings = LoopSettings(
-            detector=(refinement.judge or detector) if refinement.scoring == "held_out" else detector,
+            detector=refinement.judge[0] if refinement.judge and held_out else detector,
             refinement=with_factor(refinement, factor),
             training=training,
             flow=flow,
             views=views,
+            patches=patches,
             seed=seed,
             device=device,
         )
-        *_, last = run_strategy("iterative_refinement", manifest, feature_bank, settings)
+        *_, last = run_strategy("iterative_refinement", manifest, feature_bank, settings, patches=patch_bank)
         return len(manifest) - len(last.record.kept)
 
     table = false_removals(removed_by, calibration.factors, calibration.seeds, len(manifest))

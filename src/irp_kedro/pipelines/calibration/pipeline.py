@@ -4,12 +4,12 @@ from kedro.pipeline import Node, Pipeline
 
 from irp_kedro.pipelines.calibration import nodes
 
-PARAMETERS = ("calibration", "detector", "refinement", "training", "flow", "views", "device")
+PARAMETERS = ("calibration", "detector", "refinement", "training", "flow", "views", "patches", "device")
 
 
 def create_pipeline() -> Pipeline:
     """Return the pipeline: a clean ``training_manifest`` -> ``calibration_table``."""
-    sets = ("training_manifest", "feature_bank")
+    sets = ("training_manifest", "feature_bank", "patch_bank")
     return Pipeline(
         [
             Node(

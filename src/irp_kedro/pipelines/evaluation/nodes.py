@@ -11,12 +11,14 @@ from irp_kedro.core.records import last_scores
 from irp_kedro.parameters import EvaluationParameters
 
 
-def score_test_split(model: Any, feature_bank: Any, test_manifest: pd.DataFrame, device: str) -> pd.DataFrame:
+def score_test_split(
+    model: Any, feature_bank: Any, patch_bank: Any, test_manifest: pd.DataFrame, device: str
+) -> pd.DataFrame:
     """Return the detector's score and verdict for every test image; its threshold came with it."""
     from irp_kedro.strategies import score_images
 
     test = as_manifest(test_manifest)
-    scores = score_images(model, feature_bank, list(test["digest"]), device)
+    scores = score_images(model, feature_bank, list(test["digest"]), device, patch_bank)
     table = test[["image_id", "path"]].assign(score=scores)
     return table.assign(threshold=model.config["threshold"], flagged=table["score"] > model.config["threshold"])
 
@@ -26,8 +28,8 @@ def audit(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the removal log with labels, and every training image from most to least suspect."""
     training = as_manifest(training_manifest)
-    scores = last_scores([cycle.record for cycle in snapshots])
-    suspicion = rank_by_suspicion(removal_log, training, scores)
+    cycles = [cycle.record for cycle in snapshots]
+    suspicion = rank_by_suspicion(removal_log, training, last_scores(cycles), cycles[-1].judged)
     return audit_removals(removal_log, suspicion), suspicion
 
 
@@ -38,6 +40,7 @@ def measure(
     cycle_history: pd.DataFrame,
     contamination_record: dict[str, Any],
     feature_bank_record: dict[str, Any],
+    patch_bank_record: dict[str, Any],
     evaluation: EvaluationParameters,
     seed: int,
 ) -> dict[str, Any]:
@@ -59,5 +62,5 @@ def measure(
         "removals": removal_metrics(suspicion_ranking),
         "achieved_contamination": contamination_record["achieved_contamination"],
         "loop": {"cycles": int(last["cycle"]), "epochs": int(last["epochs"]), "stop": str(last["stop"])},
-        "cost": run_cost(feature_bank_record, cycle_history),
+        "cost": run_cost(feature_bank_record, patch_bank_record, cycle_history),
     }

@@ -21,6 +21,7 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
                 inputs={
                     "model": "model",
                     "feature_bank": "feature_bank",
+                    "patch_bank": "patch_bank",
                     "test_manifest": "test_manifest",
                     "device": "params:device",
                 },
@@ -46,6 +47,7 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
                     "cycle_history": "cycle_history",
                     "contamination_record": "contamination_record",
                     "feature_bank_record": "feature_bank_record",
+                    "patch_bank_record": "patch_bank_record",
                     "evaluation": "params:evaluation",
                     "seed": "params:seed",
                 },
@@ -55,10 +57,12 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
         namespace=strategy,
         inputs={
             "feature_bank": "feature_bank",
+            "patch_bank": "patch_bank",
             "test_manifest": "test_manifest",
             "training_manifest": "training_manifest",
             "contamination_record": "contamination_record",
             "feature_bank_record": "feature_bank_record",
+            "patch_bank_record": "patch_bank_record",
             **{name: f"{strategy}.{name}" for name in own},
         },
         parameters={"device", "evaluation", "seed"},

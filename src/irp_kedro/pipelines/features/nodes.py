@@ -1,10 +1,10 @@
 """Nodes of ``features``."""
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from irp_kedro.parameters import FeatureParameters, ViewParameters
+from irp_kedro.parameters import FeatureParameters, PatchParameters, RefinementParameters, ViewParameters
 
 logger = logging.getLogger(__name__)
 
@@ -18,11 +18,7 @@ def extract_features(
     device: str,
 ) -> Any:
     """Extract what the store lacks and return the bank of these images with a record of the work."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from irp_kedro.features.extraction import ExtractionPlan, extract
-    from irp_kedro.strategies import resolve_device
+    from irp_kedro.features.extraction import ExtractionPlan
 
     plan = ExtractionPlan(
         backbone=backbone,
@@ -32,10 +28,53 @@ def extract_features(
         batch_views=features.batch_views,
         shard_images=features.shard_images,
     )
+    return _extract(prepared_images, plan, feature_store, device, "features")
+
+
+def extract_patches(
+    prepared_images: Any,
+    feature_store: Any,
+    backbone: str,
+    features: FeatureParameters,
+    patches: PatchParameters,
+    detector: str,
+    refinement: RefinementParameters,
+    device: str,
+) -> Any:
+    """Extract patch features of the upright images where a detector or judge asks for them."""
+    from irp_kedro.detectors.registry import needs_patches
+    from irp_kedro.features.bank import FeatureBank
+    from irp_kedro.features.extraction import ExtractionPlan, ExtractionRecord
+    from irp_kedro.features.preparation import PreparedImages
+
+    if not needs_patches([detector, *refinement.judge]):
+        nothing = ExtractionRecord(extracted=0, reused=0, seconds=0.0)
+        return FeatureBank.empty(feature_store.root), asdict(nothing)
+    plan = ExtractionPlan(
+        backbone=backbone,
+        scales=(1.0,),
+        n_views=1,
+        precision=features.precision,
+        batch_views=features.batch_views,
+        shard_images=features.shard_images,
+        patch_levels=patches.levels,
+    )
+    preparation = replace(prepared_images.preparation, size=patches.size)
+    images = PreparedImages(prepared_images.paths, preparation)
+    return _extract(images, plan, feature_store, device, "patches")
+
+
+def _extract(images: Any, plan: Any, feature_store: Any, device: str, what: str) -> Any:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from irp_kedro.features.extraction import extract
+    from irp_kedro.strategies import resolve_device
+
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"{backbone}: features", total=len(prepared_images))
+        task = bar.add_task(f"{plan.backbone}: {what}", total=len(images))
         bank, record = extract(
-            prepared_images,
+            images,
             plan,
             feature_store,
             resolve_device(device),
@@ -43,7 +82,8 @@ def extract_features(
         )
     rate = record.extracted / record.seconds
     logger.info(
-        "features: %d images extracted, %d found in the bank, %.1f s (%.1f images/s)",
+        "%s: %d images extracted, %d found in the bank, %.1f s (%.1f images/s)",
+        what,
         record.extracted,
         record.reused,
         record.seconds,

@@ -11,6 +11,7 @@ from irp_kedro.core.manifest import ANOMALOUS, NORMAL, as_manifest, labels_known
 from irp_kedro.parameters import (
     EvaluationParameters,
     FlowParameters,
+    PatchParameters,
     RefinementParameters,
     TrainingParameters,
     ViewParameters,
@@ -23,11 +24,13 @@ def train_on_clean_set(
     training_manifest: pd.DataFrame,
     test_manifest: pd.DataFrame,
     feature_bank: Any,
+    patch_bank: Any,
     detector: str,
     refinement: RefinementParameters,
     training: TrainingParameters,
     flow: FlowParameters,
     views: ViewParameters,
+    patches: PatchParameters,
     evaluation: EvaluationParameters,
     seed: int,
     device: str,
@@ -47,14 +50,15 @@ def train_on_clean_set(
         training=training,
         flow=flow,
         views=views,
+        patches=patches,
         seed=seed,
         device=device,
     )
-    *_, last = run_strategy("vanilla", clean, feature_bank, settings, called="oracle")
+    *_, last = run_strategy("vanilla", clean, feature_bank, settings, called="oracle", patches=patch_bank)
     threshold = label_free_threshold(
         np.array(list(last.record.final_scores.values())), false_alarm_rate=evaluation.false_alarm_rate
     )
-    scores = score_images(last.trained, feature_bank, list(test["digest"]), device)
+    scores = score_images(last.trained, feature_bank, list(test["digest"]), device, patch_bank)
     image = image_metrics(
         scores,
         (test["label"] == ANOMALOUS).to_numpy(),

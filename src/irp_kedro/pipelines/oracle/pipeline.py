@@ -4,12 +4,22 @@ from kedro.pipeline import Node, Pipeline
 
 from irp_kedro.pipelines.oracle import nodes
 
-PARAMETERS = ("detector", "refinement", "training", "flow", "views", "evaluation", "seed", "device")
+PARAMETERS = (
+    "detector",
+    "refinement",
+    "training",
+    "flow",
+    "views",
+    "patches",
+    "evaluation",
+    "seed",
+    "device",
+)
 
 
 def create_pipeline() -> Pipeline:
     """Return the pipeline: the truly clean part of ``training_manifest`` -> ``oracle.metrics``."""
-    sets = ("training_manifest", "test_manifest", "feature_bank")
+    sets = ("training_manifest", "test_manifest", "feature_bank", "patch_bank")
     return Pipeline(
         [
             Node(

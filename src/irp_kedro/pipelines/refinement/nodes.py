@@ -10,11 +10,12 @@ import pandas as pd
 from irp_kedro.core.evaluation import label_free_threshold
 from irp_kedro.core.manifest import as_manifest
 from irp_kedro.core.records import cycle_history, removal_log
-from irp_kedro.lineage.record import Provenance, json_digest, manifest_digest, software_versions
+from irp_kedro.lineage.record import Provenance, banks_digest, json_digest, manifest_digest, software_versions
 from irp_kedro.parameters import (
     EvaluationParameters,
     FlowParameters,
     LineageParameters,
+    PatchParameters,
     RefinementParameters,
     Strategy,
     TrainingParameters,
@@ -33,6 +34,7 @@ def settle_loop(
     training: TrainingParameters,
     flow: FlowParameters,
     views: ViewParameters,
+    patches: PatchParameters,
     seed: int,
     device: str,
 ) -> Any:
@@ -45,6 +47,7 @@ def settle_loop(
         training=training,
         flow=flow,
         views=views,
+        patches=patches,
         seed=seed,
         device=device,
     )
@@ -64,6 +67,7 @@ def state_provenance(
     manifest: pd.DataFrame,
     contamination_record: dict[str, Any],
     feature_bank: Any,
+    patch_bank: Any,
     parameters: dict[str, Any],
 ) -> Provenance:
     """State where every snapshot of this run comes from: images, parameters, features, code and software."""
@@ -78,7 +82,7 @@ def state_provenance(
         parameters=result_digest(checked),
         source_manifest=manifest_digest(as_manifest(manifest)),
         contamination_record=json_digest(contamination_record),
-        feature_bank=feature_bank.digest,
+        feature_bank=banks_digest(feature_bank.digest, patch_bank.digest if patch_bank.digests else ""),
         code_revision=revision,
         code_changed=changed,
         code=source_digest(),
@@ -88,24 +92,46 @@ def state_provenance(
 
 
 def vanilla(
-    training: pd.DataFrame, bank: Any, settings: Any, contents: Any, provenance: Any, checkpoints: Any
+    training: pd.DataFrame,
+    bank: Any,
+    patches: Any,
+    settings: Any,
+    contents: Any,
+    provenance: Any,
+    checkpoints: Any,
 ) -> Iterator[Any]:
     """Train on the set as it is; nothing leaves."""
-    yield from _cycles("vanilla", training, bank, settings, contents, provenance, checkpoints)
+    yield from _cycles("vanilla", training, (bank, patches), settings, contents, provenance, checkpoints)
 
 
 def one_shot_removal(
-    training: pd.DataFrame, bank: Any, settings: Any, contents: Any, provenance: Any, checkpoints: Any
+    training: pd.DataFrame,
+    bank: Any,
+    patches: Any,
+    settings: Any,
+    contents: Any,
+    provenance: Any,
+    checkpoints: Any,
 ) -> Iterator[Any]:
     """Train, remove once all that exceeds the threshold, go on training."""
-    yield from _cycles("one_shot_removal", training, bank, settings, contents, provenance, checkpoints)
+    yield from _cycles(
+        "one_shot_removal", training, (bank, patches), settings, contents, provenance, checkpoints
+    )
 
 
 def iterative_refinement(
-    training: pd.DataFrame, bank: Any, settings: Any, contents: Any, provenance: Any, checkpoints: Any
+    training: pd.DataFrame,
+    bank: Any,
+    patches: Any,
+    settings: Any,
+    contents: Any,
+    provenance: Any,
+    checkpoints: Any,
 ) -> Iterator[Any]:
     """Score, remove, retrain, cycle by cycle (Algorithm 1); each cycle is saved as soon as it is done."""
-    yield from _cycles("iterative_refinement", training, bank, settings, contents, provenance, checkpoints)
+    yield from _cycles(
+        "iterative_refinement", training, (bank, patches), settings, contents, provenance, checkpoints
+    )
 
 
 STRATEGY_NODES: dict[Strategy, Callable[..., Iterator[Any]]] = {
@@ -134,7 +160,7 @@ def record_refinement(
 def _cycles(
     strategy: Strategy,
     training: pd.DataFrame,
-    bank: Any,
+    banks: tuple[Any, Any],
     settings: Any,
     contents: Any,
     provenance: Provenance,
@@ -157,7 +183,8 @@ def _cycles(
             bar.update(task, advance=1, description=f"{strategy}: epochs, loss {loss:.3f}")
 
         resume = interrupted.point if interrupted else None
-        for result in run_strategy(strategy, manifest, bank, settings, observe, resume=resume):
+        bank, patches = banks
+        for result in run_strategy(strategy, manifest, bank, settings, observe, resume=resume, patches=patches):
             yield CycleSnapshot(
                 strategy=strategy,
                 result=result,

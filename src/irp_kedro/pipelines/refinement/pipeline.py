@@ -12,7 +12,7 @@ def create_pipeline() -> Pipeline:
 
 
 def _shared() -> Pipeline:
-    names = ("detector", "refinement", "training", "flow", "views", "seed", "device")
+    names = ("detector", "refinement", "training", "flow", "views", "patches", "seed", "device")
     return Pipeline(
         [
             Node(
@@ -38,6 +38,7 @@ def _shared() -> Pipeline:
                     "manifest": "manifest",
                     "contamination_record": "contamination_record",
                     "feature_bank": "feature_bank",
+                    "patch_bank": "patch_bank",
                     "parameters": "parameters",
                 },
                 outputs="provenance",
@@ -48,7 +49,14 @@ def _shared() -> Pipeline:
 
 
 def _strategy_pipeline(strategy: Strategy) -> Pipeline:
-    shared = {"training_manifest", "feature_bank", "loop_settings", "snapshot_contents", "provenance"}
+    shared = {
+        "training_manifest",
+        "feature_bank",
+        "patch_bank",
+        "loop_settings",
+        "snapshot_contents",
+        "provenance",
+    }
     return Pipeline(
         [
             Node(
@@ -57,6 +65,7 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
                 inputs={
                     "training": "training_manifest",
                     "bank": "feature_bank",
+                    "patches": "patch_bank",
                     "settings": "loop_settings",
                     "contents": "snapshot_contents",
                     "provenance": "provenance",

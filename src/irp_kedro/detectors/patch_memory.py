@@ -1,0 +1,232 @@
+"""Nearest neighbours among the patches of other images: finds what is small, and leaves each image out itself.
+
+After PatchCore (Roth et al., CVPR 2022), made for a memory that is itself contaminated (decision 0028): a
+patch is compared with each reference image on its own, by that image's nearest remembered patch, and its
+distance is that to the k-th nearest image. A defect that several images share so finds no friends among few
+of k. What remains is the excess over the distance that the patches it resembles have themselves, so that a
+patch in a varied region (print, edges) need not look odd.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from irp_kedro.core import seeding
+from irp_kedro.core.detector import Rows, Scores
+from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
+
+SMALLEST_DEVIATION = 1e-3
+KEPT_DISTANCES = 2**30  # bytes; a larger table is made again in every cycle
+TOGETHER = 8  # images compared with the whole memory at a time
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """Remembered patches of some images: (n_images, per_image, n_channels), and which rows these images are."""
+
+    patches: Tensor
+    rows: Tensor
+
+
+class PatchMemory:
+    """Excess distance of an image's most unusual patches.
+
+    Args:
+        features: (n_images, n_patches, n_channels); the patches of an image form a square grid, row by row.
+        settings: ``patches`` says how many patches are remembered and how many neighbours are asked.
+        name: of the detector; every name remembers the same patches, so that distances are made once.
+    """
+
+    def __init__(self, features: Tensor, settings: DetectorSettings, name: str = "detector") -> None:
+        self.features = features
+        self.settings = settings
+        self.name = name
+        self._statistics = _statistics(features) if len(features) else None
+        self._memory: _Memory | None = None
+        self._reference: Tensor | None = None  # positions in the memory
+        self._reach: Tensor | None = (
+            None  # (n_reference, per_image): distance that a remembered patch has itself
+        )
+        self._distances: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def fit(self, rows: Rows, *, epochs: int) -> list[float]:
+        """Take ``rows`` as reference; there are no epochs and no losses."""
+        if self._memory is None:
+            self._memory = self._remember()
+        chosen = torch.isin(self._memory.rows, torch.as_tensor(rows, device=self._memory.rows.device))
+        self._reference = chosen.nonzero().flatten()
+        places = self._memory.rows[self._reference]
+        kth = self._kth_distances(places)[0]
+        self._reach = kth.gather(1, self._drawn_patches()[places])
+        return []
+
+    def score(self, rows: Rows) -> Scores:
+        """Return the mean excess of each image's worst patches, higher = more anomalous; may be negative."""
+        excess = self._excess(rows)
+        worst = max(1, round(self.settings.patches.worst * excess.shape[1]))
+        return excess.topk(worst, dim=1).values.mean(dim=1).double().cpu().numpy()
+
+    def anomaly_map(self, rows: Rows) -> Tensor:
+        """Return the excess of every patch, (n_images, height, width) on the feature grid."""
+        excess = self._excess(rows)
+        side = int(excess.shape[1] ** 0.5)
+        return excess.view(len(rows), side, -1).cpu()
+
+    def fresh(self, name: str) -> Self:
+        """Return a detector without reference that shares what was computed for these features."""
+        if self._memory is None and len(self.features):
+            self._memory = self._remember()
+        other = copy.copy(self)
+        other.name = name
+        other._reference = other._reach = None
+        return other
+
+    def export(self) -> TrainedDetector:
+        """Return remembered patches, their reach and the scale of the channels."""
+        memory, reference, reach = self._fitted()
+        mean, deviation = self._scales()
+        tensors = {
+            "patches": memory.patches[reference].half(),
+            "reach": reach,
+            "mean": mean,
+            "deviation": deviation,
+        }
+        return TrainedDetector(
+            detector="patch_memory",
+            tensors={key: value.to("cpu", copy=True).contiguous() for key, value in tensors.items()},
+            config={"settings": self.settings.as_config(), "name": self.name},
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """Return which rows are the reference; the rest follows from the features."""
+        if self._reference is None or self._memory is None:
+            return {}
+        return {"reference": self._memory.rows[self._reference].cpu()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take a :meth:`state` back."""
+        if "reference" in state:
+            self.fit(state["reference"].numpy(), epochs=1)
+
+    @classmethod
+    def restore(cls, trained: TrainedDetector, features: Tensor) -> Self:
+        """Return a saved detector, bound to other images' features; none of them is in its memory."""
+        settings = DetectorSettings.from_config(trained.config["settings"])
+        detector = cls(features[:0], settings, trained.config["name"])
+        detector.features = features
+        held = {key: value.to(features.device) for key, value in trained.tensors.items()}
+        detector._statistics = held["mean"], held["deviation"]
+        patches = held["patches"].float()
+        detector._memory = _Memory(patches, torch.full((len(patches),), -1, device=features.device))
+        detector._reference = torch.arange(len(patches), device=features.device)
+        detector._reach = held["reach"]
+        return detector
+
+    def _excess(self, rows: Rows) -> Tensor:
+        _, _, reach = self._fitted()
+        kth, nearest, patch = self._kth_distances(torch.as_tensor(rows, device=self.features.device))
+        return kth - reach[nearest, patch].mean(dim=2)
+
+    def _kth_distances(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the k-th nearest image's distance (n, patches), and position and patch of all k (n, patches, k).
+
+        An image is never among its own neighbours.
+        """
+        memory, reference = self._memory, self._reference
+        if memory is None or reference is None:
+            raise RuntimeError("A detector scores only after fit() or restore().")
+        k = max(1, int(self.settings.patches.neighbours * len(reference)))
+        kept = self._table() if self._fits_in_memory() else None
+        parts = []
+        for some in rows.split(TOGETHER):
+            if kept is None:
+                distance, patch = self._compare(some)
+            else:
+                distance, patch = kept[0][some], kept[1][some]
+            own = memory.rows[reference][None, :] == some[:, None]
+            distance = distance[:, :, reference].float().masked_fill(own[:, None, :], torch.inf)
+            values, nearest = distance.topk(min(k, len(reference)), dim=2, largest=False)
+            parts.append((values[:, :, -1], nearest, patch[:, :, reference].gather(2, nearest).long()))
+        kth, nearest, patch = (torch.cat(column) for column in zip(*parts, strict=True))
+        return kth, nearest, patch
+
+    def _compare(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each patch's distance to the nearest patch of every remembered image, and which one that is."""
+        memory, _, _ = self._fitted(reach=False)
+        patches = self._standardised(self.features[rows])
+        n_images, per_image, _ = memory.patches.shape
+        bank = memory.patches.flatten(0, 1)
+        # bfloat16 where it is fast: distances rank, and are averaged over many patches.
+        product = _product(patches.flatten(0, 1), bank)
+        squared = patches.square().sum(dim=2).flatten()[:, None] + bank.square().sum(dim=1) - 2 * product
+        shaped = squared.view(len(rows), -1, n_images, per_image)
+        nearest, patch = shaped.min(dim=3)
+        return nearest.clamp_min(0).sqrt().half(), patch.to(torch.int16)
+
+    def _table(self) -> tuple[Tensor, Tensor]:
+        if "all" not in self._distances:
+            everyone = torch.arange(len(self.features), device=self.features.device)
+            parts = [self._compare(some) for some in everyone.split(TOGETHER)]
+            distance, patch = (torch.cat(column) for column in zip(*parts, strict=True))
+            self._distances["all"] = distance, patch
+        return self._distances["all"]
+
+    def _fits_in_memory(self) -> bool:
+        memory, _, _ = self._fitted(reach=False)
+        n_images, n_patches, _ = self.features.shape
+        return n_images * n_patches * len(memory.rows) * 4 <= KEPT_DISTANCES
+
+    def _remember(self) -> _Memory:
+        """Return some patches of up to ``patches.references`` images, drawn without regard to any set."""
+        rng = seeding.stream(self.settings.seed, "patch_memory", "references")
+        n_images = len(self.features)
+        chosen = np.sort(rng.permutation(n_images)[: self.settings.patches.references])
+        rows = torch.as_tensor(chosen, device=self.features.device)
+        standardised = self._standardised(self.features[rows])
+        drawn = self._drawn_patches()[rows]
+        patches = standardised.gather(1, drawn[:, :, None].expand(-1, -1, standardised.shape[2]))
+        return _Memory(patches, rows)
+
+    def _drawn_patches(self) -> Tensor:
+        """Return which patches of each image are remembered, (n_images, per_image)."""
+        n_images, n_patches, _ = self.features.shape
+        rng = seeding.stream(self.settings.seed, "patch_memory", "patches")
+        places = rng.permuted(np.tile(np.arange(n_patches), (n_images, 1)), axis=1)
+        return torch.as_tensor(places[:, : self.settings.patches.per_image], device=self.features.device)
+
+    def _standardised(self, patches: Tensor) -> Tensor:
+        mean, deviation = self._scales()
+        return (patches.float() - mean) / deviation
+
+    def _scales(self) -> tuple[Tensor, Tensor]:
+        if self._statistics is None:
+            raise RuntimeError("A detector scores only after fit() or restore().")
+        return self._statistics
+
+    def _fitted(self, *, reach: bool = True) -> tuple[_Memory, Tensor, Tensor]:
+        if self._memory is None or self._reference is None or (reach and self._reach is None):
+            raise RuntimeError("A detector scores only after fit() or restore().")
+        return self._memory, self._reference, self._reach if self._reach is not None else torch.empty(0)
+
+
+def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean patch at each position and the deviation of each channel, of all images at hand."""
+    mean = features.float().mean(dim=0)
+    variance = torch.zeros(features.shape[2], device=features.device)
+    overall = mean.mean(dim=0)
+    for some in features.split(64):
+        variance += (some.float() - overall).square().mean(dim=1).sum(dim=0)
+    deviation = (variance / len(features)).sqrt().clamp_min(SMALLEST_DEVIATION)
+    # Divided by the root of their number, distances do not grow with the channels of a backbone.
+    return mean, deviation * features.shape[2] ** 0.5
+
+
+def _product(patches: Tensor, bank: Tensor) -> Tensor:
+    if patches.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported():
+        return (patches.bfloat16() @ bank.bfloat16().T).float()
+    return patches @ bank.T
