@@ -14,6 +14,7 @@ from irp_kedro.detectors.differnet import DifferNet
 from irp_kedro.detectors.registry import detector_type
 from irp_kedro.errors import IncompleteRunError, ParameterError, ThresholdUndefinedError
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
+from irp_kedro.judges import LoopSettings, build_judge, load_features, resolve_device
 from irp_kedro.parameters import (
     STRATEGIES,
     FlowParameters,
@@ -22,16 +23,7 @@ from irp_kedro.parameters import (
     TrainingParameters,
     ViewParameters,
 )
-from irp_kedro.strategies import (
-    CycleResult,
-    LoopSettings,
-    ResumePoint,
-    build_judge,
-    load_features,
-    resolve_device,
-    run_strategy,
-    score_images,
-)
+from irp_kedro.strategies import CycleResult, ResumePoint, run_strategy, score_images
 
 N_NORMAL, N_ODD = 44, 6
 RECIPE = ExtractionRecipe(

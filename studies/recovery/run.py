@@ -1,4 +1,4 @@
-"""Run the recovery study: every method of study.yml on every set, contamination and seed; finished cells are kept."""
+"""Run the recovery study: every method of study.yml on every set, contamination and seed; what is done is kept."""
 
 import argparse
 import json
@@ -23,9 +23,10 @@ from irp_kedro.datasets.validation import validate_images
 from irp_kedro.features.bank import FeatureBank, FeatureStore
 from irp_kedro.features.extraction import ExtractionPlan, extract
 from irp_kedro.features.preparation import Preparation, PreparedImages
+from irp_kedro.judges import LoopSettings, resolve_device
 from irp_kedro.lineage.code_state import source_digest
 from irp_kedro.parameters import Parameters, Strategy, check_parameters
-from irp_kedro.strategies import LoopSettings, resolve_device, run_strategy, score_images
+from irp_kedro.strategies import run_strategy, score_images
 from irp_kedro.writing import write_json
 
 HERE = Path(__file__).parent
@@ -72,8 +73,8 @@ def base_parameters() -> dict[str, Any]:
 
 
 def plan(study: Mapping[str, Any], images: Path, sets: list[str]) -> Iterator[Cell]:
-    """Yield every cell of the study; the oracle is a method like the others, on the truly clean set."""
-    methods = {"oracle": {"strategy": "vanilla"}, **study["methods"]}
+    """Yield every cell of the study; the oracle is a method too: the clean set is that of contamination 0."""
+    methods = {"oracle": {"strategy": "vanilla", "contaminations": ["0"]}, **study["methods"]}
     for dataset in sets:
         source = dict(study["sets"][dataset])
         if "path" in source:
@@ -83,12 +84,15 @@ def plan(study: Mapping[str, Any], images: Path, sets: list[str]) -> Iterator[Ce
                 for method, told in methods.items():
                     if seed not in told.get("seeds", study["seeds"]):
                         continue
+                    if contamination not in told.get("contaminations", study["contaminations"]):
+                        continue
                     tree = OmegaConf.merge(
                         base_parameters(),
                         {
                             "dataset": source,
                             "contamination": asked,
                             "refinement": told.get("refinement", {}),
+                            "training": told.get("training", {}),
                             "seed": seed,
                         },
                     )

@@ -173,7 +173,7 @@ def modules_run(stage: PipelineStage) -> set[str]:
     todo |= {name.rpartition(".")[0] for name in types if name.startswith("irp_kedro.")}
     todo |= set(SOURCES.values()) if "params:dataset" in pipeline.inputs() else set()
     if {"params:detector", "vanilla.model"} & pipeline.inputs():
-        todo |= {place.partition(":")[0] for place in DETECTORS.values()}
+        todo |= {entry.place.partition(":")[0] for entry in DETECTORS.values()}
     graph = import_graph()
     found: set[str] = set()
     while todo := todo - found - NEVER_FOLLOWED - NOT_FOLLOWED.get(kind(stage), set()):

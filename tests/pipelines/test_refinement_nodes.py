@@ -10,6 +10,7 @@ from irp_kedro.core.removal import Decision
 from irp_kedro.datasets.refinement_checkpoints import Checkpoint
 from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.features.preparation import Preparation, PreparedImages
+from irp_kedro.judges import LoopSettings
 from irp_kedro.lineage.contents import StoredImage
 from irp_kedro.parameters import (
     STRATEGIES,
@@ -30,7 +31,7 @@ from irp_kedro.pipelines.refinement.nodes import (
     settle_loop,
     state_provenance,
 )
-from irp_kedro.strategies import CycleResult, LoopSettings, ResumePoint
+from irp_kedro.strategies import CycleResult, ResumePoint
 
 MODEL = TrainedDetector(detector="gaussian", tensors={"mean": torch.zeros(1)}, config={"name": "detector"})
 IMAGES = [

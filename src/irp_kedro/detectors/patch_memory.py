@@ -18,6 +18,7 @@ from torch import Tensor
 
 from irp_kedro.core import seeding
 from irp_kedro.core.detector import Rows, Scores
+from irp_kedro.detectors.fingerprints import fingerprints
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 
 SMALLEST_DEVIATION = 1e-3
@@ -27,10 +28,11 @@ TOGETHER = 8  # images compared with the whole memory at a time
 
 @dataclass(frozen=True)
 class _Memory:
-    """Remembered patches of some images: (n_images, per_image, n_channels), and which rows these images are."""
+    """Patches (n_images, per_image, n_channels), the rows of their images (-1: none), and who these are."""
 
     patches: Tensor
     rows: Tensor
+    who: Tensor
 
 
 class PatchMemory:
@@ -46,6 +48,7 @@ class PatchMemory:
         self.features = features
         self.settings = settings
         self.name = name
+        self._who = fingerprints(features)
         self._statistics = _statistics(features) if len(features) else None
         self._memory: _Memory | None = None
         self._reference: Tensor | None = None  # positions in the memory
@@ -91,7 +94,8 @@ class PatchMemory:
         memory, reference, reach = self._fitted()
         mean, deviation = self._scales()
         tensors = {
-            "patches": memory.patches[reference].half(),
+            "who": memory.who[reference],
+            "patches": memory.patches[reference],
             "reach": reach,
             "mean": mean,
             "deviation": deviation,
@@ -115,14 +119,14 @@ class PatchMemory:
 
     @classmethod
     def restore(cls, trained: TrainedDetector, features: Tensor) -> Self:
-        """Return a saved detector, bound to other images' features; none of them is in its memory."""
+        """Return a saved detector, bound to other images' features; none vouches for itself."""
         settings = DetectorSettings.from_config(trained.config["settings"])
-        detector = cls(features[:0], settings, trained.config["name"])
-        detector.features = features
+        detector = cls(features, settings, trained.config["name"])
         held = {key: value.to(features.device) for key, value in trained.tensors.items()}
         detector._statistics = held["mean"], held["deviation"]
-        patches = held["patches"].float()
-        detector._memory = _Memory(patches, torch.full((len(patches),), -1, device=features.device))
+        patches = held["patches"]
+        nobody = torch.full((len(patches),), -1, device=features.device)
+        detector._memory = _Memory(patches, nobody, held["who"])
         detector._reference = torch.arange(len(patches), device=features.device)
         detector._reach = held["reach"]
         return detector
@@ -133,7 +137,7 @@ class PatchMemory:
         return kth - reach[nearest, patch].mean(dim=2)
 
     def _kth_distances(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the k-th nearest image's distance (n, patches), and position and patch of all k (n, patches, k).
+        """Return the k-th nearest image's distance (n, patches), and place and patch of all k (n, patches, k).
 
         An image is never among its own neighbours.
         """
@@ -148,7 +152,7 @@ class PatchMemory:
                 distance, patch = self._compare(some)
             else:
                 distance, patch = kept[0][some], kept[1][some]
-            own = memory.rows[reference][None, :] == some[:, None]
+            own = memory.who[reference][None, :] == self._who[some][:, None]
             distance = distance[:, :, reference].float().masked_fill(own[:, None, :], torch.inf)
             values, nearest = distance.topk(min(k, len(reference)), dim=2, largest=False)
             parts.append((values[:, :, -1], nearest, patch[:, :, reference].gather(2, nearest).long()))
@@ -156,7 +160,7 @@ class PatchMemory:
         return kth, nearest, patch
 
     def _compare(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each patch's distance to the nearest patch of every remembered image, and which one that is."""
+        """Return each patch's distance to the nearest patch of every remembered image, and which it is."""
         memory, _, _ = self._fitted(reach=False)
         patches = self._standardised(self.features[rows])
         n_images, per_image, _ = memory.patches.shape
@@ -190,7 +194,7 @@ class PatchMemory:
         standardised = self._standardised(self.features[rows])
         drawn = self._drawn_patches()[rows]
         patches = standardised.gather(1, drawn[:, :, None].expand(-1, -1, standardised.shape[2]))
-        return _Memory(patches, rows)
+        return _Memory(patches, rows, self._who[rows])
 
     def _drawn_patches(self) -> Tensor:
         """Return which patches of each image are remembered, (n_images, per_image)."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from irp_kedro.core import seeding
 from irp_kedro.core.detector import Rows, Scores
+from irp_kedro.detectors.fingerprints import fingerprints
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 
 SMALLEST_DEVIATION = 1e-3
@@ -37,6 +38,7 @@ class SoftPatch:
         self.features = features
         self.settings = settings
         self.name = name
+        self._who = fingerprints(features)
         self._memory: dict[str, Tensor] | None = None
 
     def fit(self, rows: Rows, *, epochs: int) -> list[float]:
@@ -49,7 +51,7 @@ class SoftPatch:
         kept = (factors <= factors.quantile(1 - DROPPED)).flatten().nonzero().flatten()
         rng = seeding.stream(self.settings.seed, self.name, "memory")
         drawn = kept[torch.as_tensor(rng.permutation(len(kept))[:MEMORY], device=kept.device)]
-        owner = torch.as_tensor(rows, device=seen.device).repeat_interleave(seen.shape[1])
+        owner = self._who[torch.as_tensor(rows, device=seen.device)].repeat_interleave(seen.shape[1])
         self._memory = {
             "patches": seen.flatten(0, 1)[drawn],
             "weights": factors.flatten()[drawn],
@@ -66,7 +68,7 @@ class SoftPatch:
         for some in torch.as_tensor(rows, device=self.features.device).split(TOGETHER):
             patches = (self.features[some].float() - memory["mean"]) / memory["deviation"]
             distances = torch.cdist(patches, memory["patches"])
-            own = memory["owner"][None, :] == some[:, None]
+            own = memory["owner"][None, :] == self._who[some][:, None]
             nearest, which = distances.masked_fill(own[:, None, :], torch.inf).min(dim=2)
             scores.append((nearest * memory["weights"][which]).amax(dim=1))
         return torch.cat(scores).double().cpu().numpy()
@@ -77,13 +79,13 @@ class SoftPatch:
 
     def export(self) -> TrainedDetector:
         """Return the memory."""
-        tensors = {key: value.to("cpu", copy=True) for key, value in self._fitted().items() if key != "owner"}
+        tensors = {key: value.to("cpu", copy=True) for key, value in self._fitted().items()}
         config = {"settings": self.settings.as_config(), "name": self.name}
         return TrainedDetector(detector="soft_patch", tensors=tensors, config=config)
 
     def state(self) -> dict[str, Tensor]:
         """Return the memory and whose patches it holds, if there is one."""
-        return {key: value.cpu() for key, value in (self._memory or {}).items()}
+        return {key: value.to("cpu", copy=True) for key, value in (self._memory or {}).items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take a :meth:`state` back."""
@@ -92,11 +94,10 @@ class SoftPatch:
 
     @classmethod
     def restore(cls, trained: TrainedDetector, features: Tensor) -> Self:
-        """Return a saved detector, bound to other images' features; none of them is in its memory."""
+        """Return a saved detector, bound to other images' features; none vouches for itself."""
         settings = DetectorSettings.from_config(trained.config["settings"])
         detector = cls(features, settings, trained.config["name"])
-        owner = torch.full((len(trained.tensors["patches"]),), -1)
-        detector.load_state({**trained.tensors, "owner": owner})
+        detector.load_state(trained.tensors)
         return detector
 
     def _fitted(self) -> dict[str, Tensor]:

@@ -167,7 +167,7 @@ def manifest_digest(manifest: pd.DataFrame) -> str:
 
 
 def banks_digest(pooled: str, patches: str) -> str:
-    """Return 16 hex digits that identify a run's features; those of the pooled bank where it used no patches."""
+    """Return 16 hex digits that identify a run's features; the pooled bank's where it used no patches."""
     return _digest(f"{pooled}+{patches}") if patches else pooled
 
 

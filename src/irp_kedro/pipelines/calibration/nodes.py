@@ -34,7 +34,8 @@ def calibrate_threshold(
     device: str,
 ) -> pd.DataFrame:
     """Run the loop on a clean training set for each candidate factor, and name the one to use."""
-    from irp_kedro.strategies import LoopSettings, run_strategy
+    from irp_kedro.judges import LoopSettings
+    from irp_kedro.strategies import run_strategy
 
     manifest = as_manifest(training_manifest)
     if not (manifest["label"] == NORMAL).all():

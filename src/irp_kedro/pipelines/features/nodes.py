@@ -69,7 +69,7 @@ def _extract(images: Any, plan: Any, feature_store: Any, device: str, what: str)
     from rich.progress import Progress
 
     from irp_kedro.features.extraction import extract
-    from irp_kedro.strategies import resolve_device
+    from irp_kedro.judges import resolve_device
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"{plan.backbone}: {what}", total=len(images))

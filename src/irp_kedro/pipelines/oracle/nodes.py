@@ -36,7 +36,8 @@ def train_on_clean_set(
     device: str,
 ) -> dict[str, Any]:
     """Return the metrics of the detector that was trained without a single injected defect."""
-    from irp_kedro.strategies import LoopSettings, run_strategy, score_images
+    from irp_kedro.judges import LoopSettings
+    from irp_kedro.strategies import run_strategy, score_images
 
     labelled, test = as_manifest(training_manifest), as_manifest(test_manifest)
     if not (labels_known(labelled) and labels_known(test)):

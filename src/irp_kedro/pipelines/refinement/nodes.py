@@ -39,7 +39,7 @@ def settle_loop(
     device: str,
 ) -> Any:
     """Gather what every strategy shares, so that they differ in nothing but their loop."""
-    from irp_kedro.strategies import LoopSettings
+    from irp_kedro.judges import LoopSettings
 
     return LoopSettings(
         detector=detector,
@@ -71,8 +71,8 @@ def state_provenance(
     parameters: dict[str, Any],
 ) -> Provenance:
     """State where every snapshot of this run comes from: images, parameters, features, code and software."""
+    from irp_kedro.judges import resolve_device
     from irp_kedro.lineage.code_state import code_state, source_digest
-    from irp_kedro.strategies import resolve_device
 
     checked = check_parameters(parameters)
     revision, changed = code_state()

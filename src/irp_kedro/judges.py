@@ -1,0 +1,141 @@
+"""Who judges, and on which features: what ``refinement.judge`` and ``refinement.scoring`` ask for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from irp_kedro.core import seeding
+from irp_kedro.core.judging import Apart, HeldOut, InSample, Judge, Panel
+from irp_kedro.detectors.registry import DETECTORS, BankDetector, detector_type
+from irp_kedro.detectors.settings import DetectorSettings
+from irp_kedro.errors import IncompleteRunError, ParameterError
+from irp_kedro.features.bank import FeatureBank
+from irp_kedro.parameters import (
+    FlowParameters,
+    PatchParameters,
+    RefinementParameters,
+    TrainingParameters,
+    ViewParameters,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings:
+    """All that a strategy needs besides its images."""
+
+    detector: str
+    refinement: RefinementParameters
+    training: TrainingParameters
+    flow: FlowParameters
+    views: ViewParameters
+    patches: PatchParameters = field(default_factory=PatchParameters)
+    seed: int
+    device: str
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """Names of the judging detectors; empty ``refinement.judge`` lets the trained kind judge."""
+        return self.refinement.judge or (self.detector,)
+
+    @property
+    def judge(self) -> str:
+        """The judges as the removal log names them."""
+        return "+".join(self.judges)
+
+    @property
+    def detector_settings(self) -> DetectorSettings:
+        """What detectors are told."""
+        return DetectorSettings(
+            flow=self.flow,
+            training=self.training,
+            views=self.views,
+            patches=self.patches,
+            score=self.refinement.score,
+            seed=self.seed,
+        )
+
+
+def build_judge(detector: BankDetector, features_of: Callable[[str], Tensor], settings: LoopSettings) -> Judge:
+    """Return the judge that ``refinement.scoring`` and ``refinement.judge`` ask for.
+
+    Args:
+        detector: the one that is trained.
+        features_of: name of a detector -> the features it works on.
+        settings: of the loop.
+    """
+    judges = [_one_judge(name, detector, features_of, settings) for name in settings.judges]
+    if len(judges) == 1 and settings.refinement.threshold != "false_discovery":
+        return judges[0]
+    by_logarithm = [
+        DETECTORS[name].by_logarithm
+        and not (name == "differnet" and settings.refinement.score != "latent_energy")
+        for name in settings.judges
+    ]
+    return Panel(tuple(zip(judges, by_logarithm, strict=True)))
+
+
+def _one_judge(
+    name: str, detector: BankDetector, features_of: Callable[[str], Tensor], settings: LoopSettings
+) -> Judge:
+    rule = settings.refinement
+    same = name == settings.detector
+    if rule.scoring == "in_sample" and same:
+        return InSample(detector)
+    template = detector if same else detector_type(name)(features_of(name), settings.detector_settings, "judge")
+    fresh: Callable[[str], BankDetector] = template.fresh
+    if rule.scoring == "in_sample" or DETECTORS[name].leaves_one_out:
+        return Apart(fresh, rule.judge_epochs)
+    folds_seed = seeding.stream_seed(settings.seed, "judge")
+    return HeldOut(fresh, folds=rule.folds, epochs=rule.judge_epochs, seed=folds_seed)
+
+
+class FeatureLoader:
+    """Reads each kind of features once, and only if a detector asks for it."""
+
+    def __init__(
+        self, pooled: FeatureBank, patches: FeatureBank | None, digests: Sequence[str], device: str
+    ) -> None:
+        self._banks = {"pooled": pooled, "patches": patches}
+        self._digests = digests
+        self._device = device
+        self._loaded: dict[str, Tensor] = {}
+
+    def of(self, detector: str) -> Tensor:
+        """Return the features that ``detector`` works on."""
+        kind = DETECTORS[detector].features
+        if kind not in self._loaded:
+            bank = self._banks[kind]
+            if bank is None or not bank.digests:
+                raise IncompleteRunError(
+                    f"'{detector}' works on {kind} features, and there are none. "
+                    "Run: kedro run --pipelines features"
+                )
+            self._loaded[kind] = load_features(bank, self._digests, self._device)
+        return self._loaded[kind]
+
+
+def load_features(bank: FeatureBank, digests: Sequence[str], device: str) -> Tensor:
+    """Return features (n_images, n_views, n_features), float16, resident on ``device``."""
+    return torch.from_numpy(bank.read(digests)).to(resolve_device(device))
+
+
+def resolve_device(device: str) -> torch.device:
+    """Return the device a parameter names; ``auto`` is CUDA where there is one.
+
+    Raises:
+        ParameterError: CUDA was asked for by name and is not there.
+    """
+    available = torch.cuda.is_available()
+    if device == "auto":
+        return torch.device("cuda" if available else "cpu")
+    if device.startswith("cuda") and not available:
+        raise ParameterError(
+            f"device = '{device}', but torch {torch.__version__} sees no CUDA device here; "
+            "use --params device=cpu, or install a CUDA build of torch (README, 'CPU or GPU')."
+        )
+    _, _, number = device.partition(":")
+    if number and int(number) >= torch.cuda.device_count():
+        raise ParameterError(f"device = '{device}', but torch sees {torch.cuda.device_count()} CUDA devices.")
+    return torch.device(device)
