@@ -51,7 +51,15 @@ def test_a_mistake_ends_in_one_message_without_a_traceback(kedro_run: Kedro, par
     assert result.output.count("Error: ") == 1
 
 
-@pytest.mark.parametrize("params", ["refinement.polcy=worst_only", "detector=difernet", "training.epochs=3"])
+@pytest.mark.parametrize(
+    "params",
+    [
+        "refinement.polcy=worst_only",
+        "detector=difernet",
+        "refinement.judge=patch_memory+gausian",
+        "training.epochs=3,refinement.pretrain_epochs=4",
+    ],
+)
 def test_a_wrong_parameter_ends_the_run_before_anything_is_written(
     kedro_run: Kedro, tmp_path: Path, params: str
 ) -> None:

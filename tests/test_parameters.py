@@ -38,6 +38,8 @@ def changed(key: str, value: Any, annotation: Any) -> Any:
     """Return another valid value for a parameter."""
     if key == "device":
         return "cpu"
+    if isinstance(value, bool):
+        return not value
     if get_origin(annotation) is Literal:
         return next(option for option in get_args(annotation) if option != value)
     if isinstance(value, str):
@@ -130,7 +132,23 @@ def test_a_value_of_the_wrong_type_is_named_with_its_key(raw: dict[str, Any], ke
         ("flow.clamp", 0.0),
         ("training.learning_rate", 0.0),
         ("training.weight_decay", -1e-5),
+        ("patches.size", 31),
+        ("patches.levels", 0),
+        ("patches.levels", 4),
+        ("patches.per_image", 0),
+        ("patches.neighbours", 0.0),
+        ("patches.neighbours", 1.0),
+        ("patches.worst", 0.0),
+        ("patches.references", 1),
         ("refinement.threshold_factor", 1.0),
+        ("refinement.false_discovery_rate", 0.0),
+        ("refinement.false_discovery_rate", 1.0),
+        ("refinement.tail_factor", 0.0),
+        ("refinement.first_reference", 0.0),
+        ("refinement.first_reference", 1.1),
+        ("refinement.judge_epochs", 0),
+        ("refinement.pretrain_epochs", -1),
+        ("refinement.epochs_per_cycle", -1),
         ("refinement.max_removed_per_cycle", 0.0),
         ("refinement.max_removed_fraction", 1.1),
         ("refinement.folds", 1),
@@ -157,6 +175,10 @@ def test_a_value_out_of_range_is_refused_with_its_key(key: str, value: Any) -> N
         ("refinement.max_cycles", 0),
         ("refinement.max_removed_fraction", 0.0),
         ("refinement.max_removed_fraction", 1.0),
+        ("patches.worst", 1.0),
+        ("refinement.first_reference", 1.0),
+        ("refinement.pretrain_epochs", 0),
+        ("refinement.epochs_per_cycle", 0),
         ("refinement.judge", ""),
         ("evaluation.bootstrap_samples", 0),
         ("device", "cuda:1"),
@@ -182,6 +204,19 @@ def test_a_loop_longer_than_the_budget_is_refused_with_both_numbers() -> None:
 def test_a_loop_that_fills_the_budget_is_taken() -> None:
     loop = {"pretrain_epochs": 4, "max_cycles": 3, "epochs_per_cycle": 2}
     assert check_parameters({"training": {"epochs": 10}, "refinement": loop}).training.epochs == 10
+
+
+@pytest.mark.parametrize("judge", [[], ["gaussian"], ["gaussian", "gaussian"]])
+def test_a_detector_that_judges_what_it_has_seen_needs_epochs_before_it(judge: list[str]) -> None:
+    loop = {"scoring": "in_sample", "judge": judge, "pretrain_epochs": 0}
+    assert "refinement.pretrain_epochs is 0" in fault_of(detector="gaussian", refinement=loop)
+    for harmless in (
+        {"pretrain_epochs": 1},
+        {"max_cycles": 0},
+        {"scoring": "held_out"},
+        {"judge": "differnet"},
+    ):
+        assert check_parameters({"detector": "gaussian", "refinement": {**loop, **harmless}})
 
 
 def test_all_faults_come_in_one_message() -> None:
@@ -229,6 +264,12 @@ def test_the_digest_ignores_the_samples_parameters_where_the_images_are_not_the_
         ({"contamination": {"level": 0}}, {"contamination": {"level": 0.0}}),
         ({"features": {"scales": [1, 0.5]}}, {"features": {"scales": (1.0, 0.5)}}),
         ({"dataset": {"path": "images/"}}, {"dataset": {"path": "images"}}),
+        ({"refinement": {"judge": "gaussian"}}, {"refinement": {"judge": ["gaussian"]}}),
+        (
+            {"refinement": {"judge": "soft_patch + gaussian"}},
+            {"refinement": {"judge": ["soft_patch", "gaussian"]}},
+        ),
+        ({"refinement": {"judge": ""}}, {"refinement": {"judge": []}}),
         ({}, Parameters().model_dump(mode="json")),
     ],
 )
@@ -255,9 +296,14 @@ def test_seeds_of_one_experiment_have_cells_of_their_own() -> None:
     assert len({cell_name(check_parameters({"seed": seed})) for seed in range(5)}) == 5
 
 
-@pytest.mark.parametrize("key", ["dataset.path", "dataset.product_class", "refinement.judge", "cell"])
+@pytest.mark.parametrize("key", ["dataset.path", "dataset.product_class", "cell"])
 def test_a_text_left_empty_on_the_command_line_is_the_empty_text(key: str) -> None:
     *group, name = key.split(".")
     raw: dict[str, Any] = {name: None}  # what Kedro makes of `--params key=`
     checked: Any = check_parameters({group[0]: raw} if group else raw)
     assert getattr(getattr(checked, group[0]) if group else checked, name) == ""
+
+
+@pytest.mark.parametrize("empty", [None, "", []])  # None: what Kedro makes of `--params refinement.judge=`
+def test_no_judge_named_is_no_judge_at_all(empty: Any) -> None:
+    assert check_parameters({"refinement": {"judge": empty}}).refinement.judge == ()

@@ -8,13 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
-from irp_kedro.core.judging import Apart, HeldOut, InSample
 from irp_kedro.datasets.model import read_model, write_model
 from irp_kedro.detectors.differnet import DifferNet
-from irp_kedro.detectors.registry import detector_type
-from irp_kedro.errors import IncompleteRunError, ParameterError, ThresholdUndefinedError
+from irp_kedro.errors import IncompleteRunError, ThresholdUndefinedError
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
-from irp_kedro.judges import LoopSettings, build_judge, load_features, resolve_device
+from irp_kedro.judges import LoopSettings
 from irp_kedro.parameters import (
     STRATEGIES,
     FlowParameters,
@@ -39,9 +37,15 @@ RULE: dict[str, Any] = {
     "judge": "gaussian",
     "scoring": "held_out",
     "folds": 3,
+    "threshold": "mad",
+    "restore": False,
+    "first_reference": 1.0,
+    "max_removed_per_cycle": 0.1,
+    "judge_epochs": 1,
     "pretrain_epochs": 1,
     "epochs_per_cycle": 1,
     "max_cycles": 3,
+    "patience": 2,
 }
 
 
@@ -114,7 +118,7 @@ def by_digest(cycles: list[CycleResult], manifest: pd.DataFrame) -> list[dict[st
     return [
         {
             "kept": [digest_of[name] for name in record.kept],
-            "removed": [(decision.digest, decision.score) for decision in record.decisions],
+            "decided": [(one.action, one.digest, one.score) for one in record.decisions],
             "judged": [(digest_of[name], score) for name, score in record.judged.items()],
             "final": [(digest_of[name], score) for name, score in record.final_scores.items()],
             "threshold": repr(record.threshold),
@@ -152,6 +156,8 @@ def test_names_row_order_and_labels_change_nothing(
         {"scoring": "in_sample"},
         {"policy": "worst_only"},
         {"detector": "gaussian"},
+        {"restore": True, "first_reference": 0.75},
+        {"judge": "isolation_forest+gaussian", "threshold": "false_discovery", "tail_factor": 0.3},
     ],
     ids=str,
 )
@@ -266,45 +272,15 @@ def test_a_median_that_is_not_positive_stops_the_run(
 
 
 @pytest.mark.parametrize(
-    ("rule", "judge"),
+    "rule",
     [
-        ({"scoring": "in_sample", "judge": ""}, InSample),
-        ({"scoring": "in_sample", "judge": "differnet"}, InSample),
-        ({"scoring": "in_sample", "judge": "gaussian"}, Apart),
-        ({"scoring": "held_out", "judge": ""}, HeldOut),
-        ({"scoring": "held_out", "judge": "gaussian"}, HeldOut),
+        {},
+        {"judge": "differnet", "scoring": "in_sample"},
+        {"detector": "gaussian"},
+        {"restore": True, "first_reference": 0.75},
+        {"pretrain_epochs": 0, "epochs_per_cycle": 0},
     ],
-)
-def test_scoring_and_judge_choose_who_judges(rule: dict[str, Any], judge: type, bank: FeatureBank) -> None:
-    settings = loop(**rule)
-    features = load_features(bank, bank.digests, "cpu")
-    detector = detector_type(settings.detector)(features, settings.detector_settings)
-    assert type(build_judge(detector, features, settings)) is judge
-
-
-def test_without_a_named_judge_the_trained_kind_judges() -> None:
-    assert loop(judge="").judge == "differnet"
-    assert loop(judge="gaussian").judge == "gaussian"
-
-
-@pytest.mark.parametrize(("available", "expected"), [(True, "cuda"), (False, "cpu")])
-def test_auto_is_cuda_where_there_is_one(
-    available: bool, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
-    assert resolve_device("auto").type == expected
-    assert resolve_device("cpu").type == "cpu"
-
-
-@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
-def test_cuda_by_name_without_cuda_says_what_to_do(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ParameterError, match=f"device = '{device}', but .* use --params device=cpu"):
-        resolve_device(device)
-
-
-@pytest.mark.parametrize(
-    "rule", [{}, {"judge": "differnet", "scoring": "in_sample"}, {"detector": "gaussian"}], ids=str
+    ids=str,
 )
 @pytest.mark.parametrize("cut", [0, 1])
 def test_an_interrupted_strategy_ends_as_an_unbroken_one(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from irp_kedro.detectors.registry import DETECTORS, BankDetector, detector_type
 from irp_kedro.detectors.settings import DetectorSettings
 from irp_kedro.errors import IncompleteRunError, ParameterError
 from irp_kedro.features.bank import FeatureBank
+from irp_kedro.features.preparation import PreparedImages
 from irp_kedro.parameters import (
     FlowParameters,
     PatchParameters,
@@ -95,9 +97,16 @@ class FeatureLoader:
     """Reads each kind of features once, and only if a detector asks for it."""
 
     def __init__(
-        self, pooled: FeatureBank, patches: FeatureBank | None, digests: Sequence[str], device: str
+        self,
+        pooled: FeatureBank,
+        patches: FeatureBank | None,
+        digests: Sequence[str],
+        device: str,
+        images: PreparedImages | None = None,
     ) -> None:
-        self._banks = {"pooled": pooled, "patches": patches}
+        self._images = images
+        fine = patches.fine() if patches and patches.finer else None
+        self._banks = {"pooled": pooled, "patches": patches, "fine_patches": fine}
         self._digests = digests
         self._device = device
         self._loaded: dict[str, Tensor] = {}
@@ -105,7 +114,9 @@ class FeatureLoader:
     def of(self, detector: str) -> Tensor:
         """Return the features that ``detector`` works on."""
         kind = DETECTORS[detector].features
-        if kind not in self._loaded:
+        if kind == "pixels" and kind not in self._loaded:
+            self._loaded[kind] = self._pixels(detector)
+        elif kind not in self._loaded:
             bank = self._banks[kind]
             if bank is None or not bank.digests:
                 raise IncompleteRunError(
@@ -114,6 +125,13 @@ class FeatureLoader:
                 )
             self._loaded[kind] = load_features(bank, self._digests, self._device)
         return self._loaded[kind]
+
+    def _pixels(self, detector: str) -> Tensor:
+        images = self._images
+        if images is None:
+            raise IncompleteRunError(f"'{detector}' works on pixels, and no prepared images were handed over.")
+        pixels = np.stack([images.read(digest) for digest in self._digests])
+        return torch.from_numpy(pixels).to(resolve_device(self._device))
 
 
 def load_features(bank: FeatureBank, digests: Sequence[str], device: str) -> Tensor:

@@ -115,7 +115,7 @@ class PatchParameters(Group):
     levels: Annotated[int, Field(ge=1, le=3)] = 2
     per_image: Count = 20
     neighbours: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    worst: Annotated[float, Field(gt=0, le=1)] = 0.05
+    worst: Count = 5
     references: Annotated[int, Field(ge=2)] = 512
 
 
@@ -138,17 +138,21 @@ class RefinementParameters(Group):
     threshold_factor: Annotated[float, Field(gt=1)] = 3.5
     mad_factor: Annotated[float, Field(gt=0)] = 7.0
     iqr_factor: Annotated[float, Field(gt=0)] = 4.0
-    false_discovery_rate: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    tail_factor: Annotated[float, Field(gt=0)] = 1.5
+    false_discovery_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.2
+    tail_factor: Annotated[float, Field(gt=0)] = 1.75
     first_reference: Annotated[float, Field(gt=0, le=1)] = 0.75
     scoring: Literal["in_sample", "held_out"] = "held_out"
     folds: Annotated[int, Field(ge=2, le=20)] = 5
-    judge: Annotated[tuple[str, ...], BeforeValidator(_as_judges)] = ("patch_memory", "gaussian")
+    judge: Annotated[tuple[str, ...], BeforeValidator(_as_judges)] = (
+        "patch_memory",
+        "fine_patch_memory",
+        "gaussian",
+    )
     judge_epochs: Count = 6
     score: Literal["latent_energy", "negative_log_likelihood"] = "latent_energy"
     pretrain_epochs: Annotated[int, Field(ge=0)] = 0
     epochs_per_cycle: Annotated[int, Field(ge=0)] = 0
-    max_cycles: Annotated[int, Field(ge=0)] = 6
+    max_cycles: Annotated[int, Field(ge=0)] = 4
     max_removed_fraction: Fraction = 0.4
     patience: Count = 1
     checkpoint_every: Count = 1
@@ -209,16 +213,23 @@ class Parameters(Group):
     def _budget_holds_the_loop(self) -> Self:
         loop = self.refinement
         spent = loop.pretrain_epochs + loop.max_cycles * loop.epochs_per_cycle
-        if spent > self.training.epochs:
+        refit = loop.max_cycles > 0 and loop.epochs_per_cycle == 0
+        if spent > self.training.epochs or (refit and spent == self.training.epochs):
             raise ValueError(
                 f"refinement.pretrain_epochs + refinement.max_cycles x refinement.epochs_per_cycle is {spent}, "
                 f"above training.epochs = {self.training.epochs}, the budget every strategy shares"
             )
-        judges_itself = set(loop.judge or (self.detector,)) == {self.detector}
+        judges_itself = self.detector in (loop.judge or (self.detector,))
         if loop.scoring == "in_sample" and judges_itself and loop.pretrain_epochs == 0 and loop.max_cycles:
             raise ValueError(
                 "refinement.pretrain_epochs is 0, but with refinement.scoring: in_sample the trained detector "
                 "judges its own training images; give it epochs before the first cycle"
+            )
+        if loop.threshold == "median_factor" and len(loop.judge) > 1:
+            raise ValueError(
+                "refinement.threshold is median_factor, but the scores of several judges "
+                f"({'+'.join(loop.judge)}) are standardised and their median is near 0; take one "
+                "judge or another threshold"
             )
         return self
 

@@ -18,6 +18,7 @@ from irp_kedro.detectors.registry import BankDetector, detector_type
 from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.errors import IncompleteRunError
 from irp_kedro.features.bank import FeatureBank
+from irp_kedro.features.preparation import PreparedImages
 from irp_kedro.judges import FeatureLoader, LoopSettings, build_judge
 from irp_kedro.parameters import Strategy
 
@@ -71,6 +72,7 @@ def run_strategy(
     called: str = "",
     resume: ResumePoint | None = None,
     patches: FeatureBank | None = None,
+    images: PreparedImages | None = None,
 ) -> Iterator[CycleResult]:
     """Walk the loop of ``strategy`` over a training manifest and yield each cycle as soon as it is done.
 
@@ -85,13 +87,14 @@ def run_strategy(
         called: name in the log; empty: the strategy's.
         resume: where an interrupted walk of the same loop can go on; its cycles are not yielded again.
         patches: patch features of the images, where a detector or judge asks for them.
+        images: prepared images, where one asks for pixels; they are read by digest.
 
     Raises:
         IncompleteRunError: patch features are asked for and not given.
         ThresholdUndefinedError: T x median was asked for and the median score is not positive.
     """
-    images = BlindSet.of(training, seed=settings.seed)
-    load = FeatureLoader(bank, patches, images.digests, settings.device)
+    blind = BlindSet.of(training, seed=settings.seed)
+    load = FeatureLoader(bank, patches, blind.digests, settings.device, images)
     detector = detector_type(settings.detector)(load.of(settings.detector), settings.detector_settings)
     plan = plan_for(strategy, settings.refinement, settings.training.epochs)
     # A loop that never judges needs no judge, nor the features of one.
@@ -102,7 +105,7 @@ def run_strategy(
         logger.info("%s goes on after cycle %d of an interrupted run", called or strategy, past[-1].cycle)
     every = settings.refinement.checkpoint_every
     started = time.perf_counter()
-    for record in refine(_Observed(detector, observe), judge, images, plan, past):
+    for record in refine(_Observed(detector, observe), judge, blind, plan, past):
         seconds = time.perf_counter() - started
         _log(called or strategy, record)
         model = detector.export() if record.is_last else None
@@ -116,12 +119,14 @@ def score_images(
     bank: FeatureBank,
     digests: Sequence[str],
     device: str,
+    *,
     patches: FeatureBank | None = None,
+    images: PreparedImages | None = None,
 ) -> npt.NDArray[np.float64]:
     """Return a saved detector's score of each image, higher = more anomalous; of none, none."""
     if not digests:
         return np.empty(0)
-    features = FeatureLoader(bank, patches, digests, device).of(model.detector)
+    features = FeatureLoader(bank, patches, digests, device, images).of(model.detector)
     detector = detector_type(model.detector).restore(model, features)
     return detector.score(np.arange(len(digests)))
 

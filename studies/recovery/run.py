@@ -1,11 +1,9 @@
-"""Run the recovery study: every method of study.yml on every set, contamination and seed; what is done is kept."""
+"""Run the recovery study: each method of study.yml on each set, contamination and seed; keep what is done."""
 
 import argparse
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from irp_kedro.features.extraction import ExtractionPlan, extract
 from irp_kedro.features.preparation import Preparation, PreparedImages
 from irp_kedro.judges import LoopSettings, resolve_device
 from irp_kedro.lineage.code_state import source_digest
-from irp_kedro.parameters import Parameters, Strategy, check_parameters
+from irp_kedro.parameters import Parameters, Strategy, check_parameters, result_digest
 from irp_kedro.strategies import run_strategy, score_images
 from irp_kedro.writing import write_json
 
@@ -56,12 +54,9 @@ class Cell:
     parameters: Parameters
 
     def file(self, kept: Path) -> Path:
-        """Return where the result goes; its name changes with every parameter and with the code."""
-        told = json.dumps(
-            [self.parameters.model_dump(mode="json"), self.method, source_digest()], sort_keys=True
-        )
-        digest = sha256(told.encode()).hexdigest()[:12]
-        return kept / f"{self.dataset}-{self.contamination}-seed{self.seed}-{self.method}-{digest}.json"
+        """Return where the result goes; its name changes with every parameter that can change it."""
+        name = f"{self.dataset}-{self.contamination}-seed{self.seed}-{self.method}"
+        return kept / f"{name}-{result_digest(self.parameters)}.json"
 
 
 def base_parameters() -> dict[str, Any]:
@@ -132,7 +127,8 @@ def read_set(parameters: Parameters, device: torch.device) -> Images:
     bank, _ = extract(PreparedImages(paths, preparation), pooled, store, device)
     larger = replace(preparation, size=parameters.patches.size)
     patches, _ = extract(PreparedImages(paths, larger), upright, store, device)
-    return Images(manifest=manifest, bank=bank, patches=patches)
+    fine, _ = extract(PreparedImages(paths, larger), replace(upright, patch_skip=1), store, device)
+    return Images(manifest=manifest, bank=bank, patches=replace(patches, finer=fine.recipe))
 
 
 def run_cell(cell: Cell, images: Images, device: torch.device) -> dict[str, Any]:
@@ -165,7 +161,7 @@ def run_cell(cell: Cell, images: Images, device: torch.device) -> dict[str, Any]
     )
     ranked = rank_by_suspicion(log, training, last_scores(records), records[-1].judged)
     digests = list(split.test["digest"])
-    scores = score_images(cycles[-1].trained, images.bank, digests, str(device), images.patches)
+    scores = score_images(cycles[-1].trained, images.bank, digests, str(device), patches=images.patches)
     bad = ranked[ranked["label"] == ANOMALOUS]
     return {
         "set": cell.dataset,
@@ -193,6 +189,7 @@ def run_cell(cell: Cell, images: Images, device: torch.device) -> dict[str, Any]
         "cycles": records[-1].cycle,
         "stop": records[-1].stop,
         "seconds": sum(cycle.seconds for cycle in cycles),
+        "code": source_digest(),
     }
 
 
@@ -201,6 +198,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True, help="folder with the real sets")
     parser.add_argument("--sets", nargs="+", help="only these")
+    parser.add_argument("--seeds", nargs="+", type=int, help="only these")
     parser.add_argument("--methods", nargs="+", help="only these")
     parser.add_argument("--kept", type=Path, default=KEPT, help="where results are kept")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: as torch decides")
@@ -213,7 +211,7 @@ def main() -> None:
     cells = [
         cell
         for cell in plan(study, asked.images.resolve(), asked.sets or list(study["sets"]))
-        if not asked.methods or cell.method in asked.methods
+        if cell.method in (asked.methods or [cell.method]) and cell.seed in (asked.seeds or [cell.seed])
     ]
     read: dict[str, Images] = {}
     asked.kept.mkdir(parents=True, exist_ok=True)

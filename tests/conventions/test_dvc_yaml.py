@@ -50,11 +50,14 @@ TRACKED: dict[str, dict[str, set[str]]] = {
 NEVER_FOLLOWED = {"irp_kedro", "irp_kedro.parameters", "irp_kedro.errors"}
 EXTRACTION = {f"irp_kedro.features.{module}" for module in ("extraction", "backbone", "views")}
 # Imported, but what it does for this stage is none of its results.
+# The judges' module for the name of the device, the others for the types in the registry's signatures.
+ASKED = {"irp_kedro.judges", "irp_kedro.core.detector", "irp_kedro.detectors.settings"}
 NOT_FOLLOWED = {
-    "bank": {"irp_kedro.strategies"},  # asked for the name of the device
-    "features": {"irp_kedro.strategies"},
+    **dict.fromkeys(["bank", "features"], ASKED),
     **dict.fromkeys(["refinement", "evaluation", "oracle"], EXTRACTION),  # reaches them as features in the bank
 }
+# They look up which features a detector works on; none of them runs.
+LOOKS_DETECTORS_UP = {"bank", "features"}
 # No node's outputs: sources, extraction and the loop add to them in place.
 FILLED = {"raw_folder", "feature_store", *(f"{strategy}.checkpoints" for strategy in STRATEGIES)}
 OVER_ALL_CELLS = {"auroc_by_contamination", "removals_by_contamination"}
@@ -172,7 +175,7 @@ def modules_run(stage: PipelineStage) -> set[str]:
     todo = {str(node.func.__module__) for node in pipeline.nodes}
     todo |= {name.rpartition(".")[0] for name in types if name.startswith("irp_kedro.")}
     todo |= set(SOURCES.values()) if "params:dataset" in pipeline.inputs() else set()
-    if {"params:detector", "vanilla.model"} & pipeline.inputs():
+    if {"params:detector", "vanilla.model"} & pipeline.inputs() and kind(stage) not in LOOKS_DETECTORS_UP:
         todo |= {entry.place.partition(":")[0] for entry in DETECTORS.values()}
     graph = import_graph()
     found: set[str] = set()

@@ -16,7 +16,12 @@ def rates(**by_factor: float) -> pd.DataFrame:
 
 @pytest.mark.parametrize(
     ("threshold", "name"),
-    [("median_factor", "threshold_factor"), ("mad", "mad_factor"), ("iqr", "iqr_factor")],
+    [
+        ("median_factor", "threshold_factor"),
+        ("mad", "mad_factor"),
+        ("iqr", "iqr_factor"),
+        ("false_discovery", "tail_factor"),
+    ],
 )
 def test_the_factor_of_the_rules_own_threshold_is_replaced_and_no_other(threshold: str, name: str) -> None:
     rule = RefinementParameters(threshold=threshold)

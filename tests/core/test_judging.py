@@ -1,13 +1,14 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from irp_kedro.core.detector import Rows, Scores
-from irp_kedro.core.judging import Apart, HeldOut, InSample
+from irp_kedro.core.judging import NOBODY, Apart, HeldOut, InSample, Panel
+from irp_kedro.core.threshold import location_and_spread
 
 TABLE = np.arange(100.0) + 1
 
@@ -133,3 +134,152 @@ def test_a_judge_apart_is_trained_afresh_on_the_remaining_images_in_each_cycle()
     assert (first.fitted, second.fitted) == ({0, 1, 2}, {0, 2})
     assert (first.epochs, second.epochs) == (4, 4)
     assert first.name != second.name
+
+
+@given(row_sets, row_sets, st.integers(2, 6))
+def test_images_outside_the_set_are_scored_by_every_held_out_judge_and_taught_to_none(
+    rows: Rows, others: Rows, folds: int
+) -> None:
+    outside = np.setdiff1d(others, rows)
+    spy = spy_on()
+    scores = held_out(spy, folds=folds).judge(rows, cycle=1, outside=outside)
+    assert scores.shape == (len(rows) + len(outside),)
+    for judge in spy.made:
+        assert set(outside.tolist()) <= set(judge.scored)
+        assert not set(outside.tolist()) & judge.fitted
+
+
+@given(row_sets, st.integers(2, 6), st.integers(0, 9))
+def test_who_is_outside_changes_no_held_out_score_of_the_set(rows: Rows, folds: int, seed: int) -> None:
+    judge = held_out(spy_on(), folds=folds, seed=seed)
+    outside = np.setdiff1d(np.arange(100), rows)
+    with_others = judge.judge(rows, cycle=1, outside=outside)
+    np.testing.assert_array_equal(with_others[: len(rows)], judge.judge(rows, cycle=1))
+
+
+@pytest.mark.parametrize(
+    ("bias_of_fold", "expected"),
+    [
+        (lambda fold, scores: 10.0**fold * scores, 3.0),  # a ratio to the median
+        (lambda fold, scores: scores - 10.0**fold, 2.0),  # a distance from the median: some are negative
+    ],
+)
+def test_an_image_outside_is_put_on_the_scale_of_the_set_in_each_fold(
+    bias_of_fold: Callable[[int, Scores], Scores], expected: float
+) -> None:
+    fold = iter(range(9))
+    # Everybody of the set scores 1 and the one outside scores 3, before the folds' own scales.
+    spy = spy_on(lambda scores: bias_of_fold(next(fold), np.where(scores > 50, 3.0, 1.0)))
+    scores = held_out(spy, folds=3).judge(np.arange(9), cycle=1, outside=np.array([99]))
+    assert len(set(scores[:9].round(9))) == 1
+    compared = scores[9] / scores[0] if expected == 3.0 else scores[9] - scores[0]
+    assert compared == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("of_the_set", [10.0, -10.0])  # scores of one sign are scaled, others are shifted
+def test_an_image_outside_gets_the_mean_of_what_the_folds_say(of_the_set: float) -> None:
+    said = iter([20.0, 40.0])
+    spy = spy_on(lambda scores: np.where(scores > 50, next(said), of_the_set))
+    scores = held_out(spy, folds=2).judge(np.arange(8), cycle=1, outside=np.array([99, 98]))
+    assert scores.tolist() == [of_the_set] * 8 + [30.0, 30.0]
+
+
+def test_in_sample_asks_the_trained_detector_about_images_outside_too() -> None:
+    spy = spy_on()
+    spy.fit(np.arange(5), epochs=1)
+    scores = InSample(spy).judge(np.array([4, 0]), cycle=3, outside=np.array([9, 7]))
+    assert scores.tolist() == [5.0, 1.0, 10.0, 8.0]
+
+
+def test_a_judge_apart_scores_images_outside_after_the_set_and_never_learns_from_them() -> None:
+    spy = spy_on()
+    scores = Apart(spy.fresh, epochs=4).judge(np.array([4, 0]), cycle=1, outside=np.array([9, 7]))
+    assert scores.tolist() == [5.0, 1.0, 10.0, 8.0]
+    assert spy.made[0].fitted == {0, 4}
+
+
+class Says:
+    """Scores image 0, 1, ... as listed."""
+
+    def __init__(self, scores: Sequence[float]) -> None:
+        self.scores = np.array(scores, dtype=float)
+
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
+        return self.scores[np.concatenate([rows, outside])]
+
+
+TEN = np.arange(10)
+opinions = st.permutations(range(1, 11))
+either = st.booleans()
+
+
+@given(opinions, opinions, st.integers(0, 9), either)
+@example(  # a mean would take the other's word
+    one=[*range(1, 11)], other=[*range(2, 11), 1], row=9, by_logarithm=False
+)
+def test_an_image_that_one_judge_finds_far_out_tops_the_panel_whatever_the_other_says(
+    one: list[int], other: list[int], row: int, by_logarithm: bool
+) -> None:
+    above_all = 60 if by_logarithm else 16
+    far_out = [above_all if position == row else score for position, score in enumerate(one)]
+    scores = Panel([(Says(other), by_logarithm), (Says(far_out), by_logarithm)]).judge(TEN, cycle=1)
+    assert scores.argmax() == row
+
+
+@given(opinions, either, st.integers(1, 9))
+def test_a_judge_that_sees_nothing_changes_no_ranking(
+    scores: list[int], by_logarithm: bool, constant: int
+) -> None:
+    panel = Panel([(Says(scores), False), (Says([constant] * 10), by_logarithm)])
+    assert np.argsort(panel.judge(TEN, cycle=1)).tolist() == np.argsort(scores).tolist()
+
+
+@given(opinions, either)
+def test_a_panel_of_one_only_standardises(opinion: list[int], by_logarithm: bool) -> None:
+    scores = Panel([(Says(opinion), by_logarithm)]).judge(TEN, cycle=1)
+    plain = np.log(opinion) if by_logarithm else np.array(opinion)
+    np.testing.assert_allclose(location_and_spread(scores), (0, 1), atol=1e-12)
+    assert np.corrcoef(scores, plain)[0, 1] == pytest.approx(1)
+
+
+@given(opinions, opinions, either)
+def test_judges_of_one_mind_are_one_judge_and_their_order_does_not_matter(
+    one: list[int], other: list[int], by_logarithm: bool
+) -> None:
+    first, second = (Says(one), by_logarithm), (Says(other), False)
+    twice, alone = Panel([first, first]).judge(TEN, cycle=1), Panel([first]).judge(TEN, cycle=1)
+    np.testing.assert_allclose(twice, alone, atol=1e-12)
+    there, back = Panel([first, second]).judge(TEN, cycle=1), Panel([second, first]).judge(TEN, cycle=1)
+    np.testing.assert_allclose(there, back, atol=1e-12)
+
+
+@given(opinions, opinions, either, st.sampled_from([0.01, 3, 500]))
+def test_the_unit_of_a_judge_does_not_matter(
+    one: list[int], other: list[int], by_logarithm: bool, unit: float
+) -> None:
+    plain = Panel([(Says(one), by_logarithm), (Says(other), True)]).judge(TEN, cycle=1)
+    scaled = Panel([(Says(unit * np.array(one)), by_logarithm), (Says(other), True)]).judge(TEN, cycle=1)
+    np.testing.assert_allclose(scaled, plain, atol=1e-9)
+
+
+@given(opinions, st.sampled_from([0.5, 2.0, 3.0]))
+def test_a_power_of_a_judge_matters_unless_it_is_compared_by_its_logarithm(
+    one: list[int], power: float
+) -> None:
+    def panel(exponent: float, *, by_logarithm: bool) -> Scores:
+        return Panel([(Says(np.array(one) ** exponent), by_logarithm)]).judge(TEN, cycle=1)
+
+    np.testing.assert_allclose(panel(power, by_logarithm=True), panel(1.0, by_logarithm=True), atol=1e-9)
+    assert np.abs(panel(power, by_logarithm=False) - panel(1.0, by_logarithm=False)).max() > 0.1
+
+
+def test_a_score_of_zero_has_a_place_by_logarithm_too() -> None:
+    scores = Panel([(Says([0.0, *range(1, 10)]), True)]).judge(TEN, cycle=1)
+    assert np.isfinite(scores).all()
+    assert scores.argmin() == 0
+
+
+def test_the_panel_standardises_by_the_set_alone_and_puts_those_outside_behind_it() -> None:
+    panel = Panel([(Says([1, 2, 3, 4, 5, 100, 50]), False)])
+    scores = panel.judge(np.arange(5), cycle=1, outside=np.array([5, 6]))
+    assert scores == pytest.approx(np.array([-2, -1, 0, 1, 2, 97, 47]) / 1.4826)

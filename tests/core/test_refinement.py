@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from irp_kedro.core.detector import BlindSet, Rows, Scores
-from irp_kedro.core.judging import InSample
+from irp_kedro.core.judging import NOBODY, InSample
 from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
 from irp_kedro.errors import ThresholdUndefinedError
 from irp_kedro.parameters import STRATEGIES, RefinementParameters, Strategy
@@ -48,15 +48,16 @@ class ScriptedJudge:
         self.script = script
         self.images = images
 
-    def judge(self, rows: Rows, *, cycle: int) -> Scores:
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
         table = self.script[cycle - 1] if cycle <= len(self.script) else {}
-        return np.array([table.get(self.images.digests[row], 1.0) for row in rows])
+        asked = np.concatenate([rows, outside])
+        return np.array([table.get(self.images.digests[row], 1.0) for row in asked])
 
 
 class NoJudge:
     """Fails the test when it is asked."""
 
-    def judge(self, rows: Rows, *, cycle: int) -> Scores:
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
         raise AssertionError(f"judged in cycle {cycle}")
 
 
@@ -64,6 +65,8 @@ def rule(**changes: Any) -> RefinementParameters:
     """Return Algorithm 1 with T = 2, one epoch a cycle and no limit but 5 cycles."""
     printed = {
         "policy": "worst_only",
+        "restore": False,
+        "first_reference": 1.0,
         "threshold": "median_factor",
         "threshold_factor": 2.0,
         "max_removed_per_cycle": 1.0,
@@ -282,7 +285,7 @@ def test_a_removal_gives_patience_back() -> None:
     assert cycles[-1].stop == "no removal in 2 cycles (patience)"
 
 
-def test_an_image_that_left_is_not_judged_again() -> None:
+def test_an_image_that_left_for_good_is_not_judged_again() -> None:
     images = blind(list(FIVE))
     judge = ScriptedJudge([{"a": 9.0}, {"a": 9.0, "b": 8.0}], images)
     plan = plan_for("iterative_refinement", rule(max_cycles=2), TOTAL_EPOCHS)
@@ -321,8 +324,9 @@ class CycleJudge:
     def __init__(self, table: Mapping[str, float], images: BlindSet) -> None:
         self.scores = np.array([table[digest] for digest in images.digests])
 
-    def judge(self, rows: Rows, *, cycle: int) -> Scores:
-        return self.scores[rows] + 0.01 * ((rows + cycle) % 3)
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
+        asked = np.concatenate([rows, outside])
+        return self.scores[asked] + 0.01 * ((asked + cycle) % 3)
 
 
 @given(

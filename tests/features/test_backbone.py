@@ -177,3 +177,28 @@ def test_a_network_without_maps_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(torchvision_models, "get_model", lambda *_, **__: nn.Linear(1, 1))
     with pytest.raises(ParameterError, match="backbone = 'vit_b_16' has no convolutional feature maps"):
         load_levels("vit_b_16")
+
+
+@pytest.mark.parametrize(("n_levels", "n_channels"), [(1, 320), (2, 432), (3, 472), (5, 472)])
+def test_patches_are_the_deepest_maps_on_the_grid_of_the_deepest(
+    n_levels: int, n_channels: int, lite0: Backbone
+) -> None:
+    images = torch.rand(2, 3, 96, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        patches = lite0.patches(images, n_levels)
+        deepest = lite0.levels((images - lite0.mean) / lite0.std)[-1]
+    assert patches.shape == (2, 3 * 2, n_channels)
+    # The patch in the middle of the left side knows all six places around it.
+    torch.testing.assert_close(patches[:, 2, -320:], deepest.mean(dim=(2, 3)), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("corner", "place"), [("lower left", 20), ("upper right", 4)])
+def test_a_local_change_changes_the_patches_there_most(corner: str, place: int, lite0: Backbone) -> None:
+    image = torch.full((1, 3, 160, 160), 0.5)
+    changed = image.clone()
+    where = (slice(-32, None), slice(32)) if corner == "lower left" else (slice(32), slice(-32, None))
+    changed[:, :, *where] = 1.0
+    with torch.inference_mode():
+        change = (lite0.patches(changed, 2) - lite0.patches(image, 2)).norm(dim=2)[0]
+    assert change.argmax() == place
+    assert change[place] > 4 * change[24 - place]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from irp_kedro.features import extraction
 from irp_kedro.features.backbone import Backbone
-from irp_kedro.features.bank import FeatureStore
+from irp_kedro.features.bank import ExtractionRecipe, FeatureStore
 from irp_kedro.features.extraction import ExtractionPlan, extract, resolve_precision
 from irp_kedro.features.preparation import Preparation, PreparedImages
 
@@ -177,3 +177,38 @@ def test_auto_takes_bfloat16_where_hardware_multiplies_it(
     assert resolve_precision("auto", CPU) == expected
     assert resolve_precision("auto", torch.device("cuda")) == expected
     assert resolve_precision("float32", CPU) == "float32"
+
+
+def test_patches_make_a_bank_of_their_own_beside_the_pooled_one(
+    images: PreparedImages, store: FeatureStore
+) -> None:
+    larger = PreparedImages(images.paths, Preparation(crop="none", size=64))
+    upright = ExtractionPlan(**{**vars(PLAN), "n_views": 1})
+    pooled, _ = extract(larger, upright, store, CPU)
+    patches, record = extract(larger, ExtractionPlan(**{**vars(upright), "patch_levels": 2}), store, CPU)
+    assert record.extracted == 7
+    assert patches.recipe != pooled.recipe
+    assert patches.store != pooled.store
+    assert patches.read(patches.digests).shape == (7, 2 * 2, 432)
+    digest = patches.digests[3]
+    pixels = torch.from_numpy(larger.read(digest).copy()).permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
+        alone = load_once("efficientnet_lite0", (1.0,)).patches(pixels, 2)[0].numpy()
+    np.testing.assert_allclose(patches.read([digest])[0], alone, rtol=2e-3, atol=2e-3)
+
+
+def test_a_recipe_of_pooled_features_is_called_what_it_was_before_there_were_patches() -> None:
+    before = ExtractionRecipe(
+        backbone="efficientnet_lite0",
+        weights="0" * 16,
+        crop="none",
+        size=224,
+        angles=(0.0, 90.0),
+        scales=(1.0, 0.5),
+        precision="float32",
+    )
+    assert before.digest() == "fe961141ee57fb97"  # as of the first version
+    assert "patch_levels" not in before.as_dict()
+    patches = ExtractionRecipe(**{**vars(before), "patch_levels": 2})
+    assert patches.as_dict() == {**before.as_dict(), "patch_levels": 2}
+    assert patches.digest() != before.digest()

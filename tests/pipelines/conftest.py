@@ -40,6 +40,12 @@ def manifest_of() -> Callable[..., pd.DataFrame]:
 
 
 @pytest.fixture
+def no_patches(tmp_path: Path) -> FeatureBank:
+    """The bank of patches where no detector or judge asks for any."""
+    return FeatureBank.empty(tmp_path / "store")
+
+
+@pytest.fixture
 def bank_of(tmp_path: Path) -> Callable[..., FeatureBank]:
     """Builds a bank of random features for a manifest; row ``odd`` lies far from the others."""
 

@@ -15,6 +15,7 @@ from irp_kedro.strategies import CycleResult
 
 HISTORY = pd.DataFrame({"cycle": [0], "epochs": [2], "images": [3], "seconds": [1.5], "stop": ["done"]})
 BANK = {"extracted": 4, "reused": 0, "seconds": 2.0}
+PATCHES = {"extracted": 4, "reused": 0, "seconds": 8.0}
 LOG = pd.DataFrame({"cycle": [1], "action": ["removed"], "image_id": ["id1"], "score": [9.0]})
 
 
@@ -51,6 +52,7 @@ def test_metrics_join_labels_by_id_and_count_the_cost(manifest_of: Any) -> None:
         HISTORY,
         {"achieved_contamination": 1 / 3},
         BANK,
+        PATCHES,
         EvaluationParameters(bootstrap_samples=10),
         seed=0,
     )
@@ -58,6 +60,7 @@ def test_metrics_join_labels_by_id_and_count_the_cost(manifest_of: Any) -> None:
     assert metrics["image"]["f1"] == 1.0
     assert metrics["removals"]["precision"] == 1.0
     assert metrics["cost"]["extraction_images_per_second"] == 2.0
+    assert metrics["cost"]["patch_extraction_images_per_second"] == 0.5
 
 
 def test_without_test_labels_there_is_no_auroc(manifest_of: Any) -> None:
@@ -66,7 +69,9 @@ def test_without_test_labels_there_is_no_auroc(manifest_of: Any) -> None:
     scores = pd.DataFrame({"image_id": [], "score": [], "threshold": []}).astype({"image_id": str})
     _, suspicion = audit(LOG, training, snapshots())
     record = {"achieved_contamination": None}
-    metrics = measure(scores, nothing, suspicion, HISTORY, record, BANK, EvaluationParameters(), seed=0)
+    metrics = measure(
+        scores, nothing, suspicion, HISTORY, record, BANK, PATCHES, EvaluationParameters(), seed=0
+    )
     assert metrics["image"] == {"labels_known": False, "n_images": 0}
     assert metrics["removals"] == {"n_images": 3, "n_removed": 1, "labels_known": False}
 
@@ -88,26 +93,26 @@ def trained_on(features: np.ndarray, threshold: float) -> TrainedDetector:
 
 
 def test_a_test_image_is_flagged_above_the_threshold_that_came_with_the_model(
-    manifest_of: Any, bank_of: Any
+    manifest_of: Any, bank_of: Any, no_patches: Any
 ) -> None:
     test = manifest_of(*[("test", "normal", "")] * 12, ("test", "anomalous", "dent"))
     bank = bank_of(test, odd=12)
     features = bank.read(list(test["digest"][:12]))
-    scores = score_test_split(trained_on(features, threshold=50.0), bank, test, "cpu")
+    scores = score_test_split(trained_on(features, threshold=50.0), bank, no_patches, test, "cpu")
     assert list(scores["image_id"]) == list(test["image_id"])
     assert scores["score"].idxmax() == 12
     assert scores["flagged"].tolist() == [False] * 12 + [True]
     assert set(scores["threshold"]) == {50.0}
 
 
-def test_the_table_of_test_scores_holds_no_label(manifest_of: Any, bank_of: Any) -> None:
+def test_the_table_of_test_scores_holds_no_label(manifest_of: Any, bank_of: Any, no_patches: Any) -> None:
     test = manifest_of(*[("test", "normal", "")] * 6, ("test", "anomalous", "dent"))
     bank = bank_of(test)
     model = trained_on(bank.read(list(test["digest"])), threshold=1.0)
-    scores = score_test_split(model, bank, test, "cpu")
+    scores = score_test_split(model, bank, no_patches, test, "cpu")
     assert list(scores.columns) == ["image_id", "path", "score", "threshold", "flagged"]
     relabelled = test.assign(label=test["label"].map({NORMAL: ANOMALOUS, ANOMALOUS: NORMAL}))
-    pd.testing.assert_frame_equal(score_test_split(model, bank, relabelled, "cpu"), scores)
+    pd.testing.assert_frame_equal(score_test_split(model, bank, no_patches, relabelled, "cpu"), scores)
 
 
 def test_a_test_image_that_was_scored_twice_is_no_average_but_an_error(manifest_of: Any) -> None:
@@ -117,4 +122,4 @@ def test_a_test_image_that_was_scored_twice_is_no_average_but_an_error(manifest_
     _, suspicion = audit(LOG, training, snapshots())
     record = {"achieved_contamination": 1 / 3}
     with pytest.raises(pd.errors.MergeError):
-        measure(scores, test, suspicion, HISTORY, record, BANK, EvaluationParameters(), seed=0)
+        measure(scores, test, suspicion, HISTORY, record, BANK, PATCHES, EvaluationParameters(), seed=0)

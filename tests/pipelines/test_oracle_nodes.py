@@ -5,6 +5,7 @@ import pytest
 from irp_kedro.parameters import (
     EvaluationParameters,
     FlowParameters,
+    PatchParameters,
     RefinementParameters,
     TrainingParameters,
     ViewParameters,
@@ -12,15 +13,21 @@ from irp_kedro.parameters import (
 from irp_kedro.pipelines.oracle.nodes import train_on_clean_set
 
 VIEWS = ViewParameters(bank=1, train=1, score=1)
-SHARED = (RefinementParameters(), TrainingParameters(), FlowParameters(), VIEWS, EvaluationParameters())
+SHARED = (
+    RefinementParameters(),
+    TrainingParameters(),
+    FlowParameters(),
+    VIEWS,
+    PatchParameters(),
+    EvaluationParameters(),
+)
 
 
-def test_no_defect_is_in_the_oracle_s_training_set(manifest_of: Any, bank_of: Any) -> None:
+def test_no_defect_is_in_the_oracle_s_training_set(manifest_of: Any, bank_of: Any, no_patches: Any) -> None:
     training = manifest_of(*[("train", "normal", "")] * 12, ("train", "anomalous", "dent"))
     test = training.iloc[[0, 12]].assign(split="test")
-    metrics = train_on_clean_set(
-        training, test, bank_of(training, odd=12), "gaussian", *SHARED, seed=0, device="cpu"
-    )
+    bank = bank_of(training, odd=12)
+    metrics = train_on_clean_set(training, test, bank, no_patches, "gaussian", *SHARED, seed=0, device="cpu")
     assert metrics["available"]
     assert metrics["n_training"] == 12
     assert metrics["image"]["image_auroc"] == 1.0
@@ -28,16 +35,20 @@ def test_no_defect_is_in_the_oracle_s_training_set(manifest_of: Any, bank_of: An
 
 def test_without_labels_there_is_no_oracle_and_it_says_why(manifest_of: Any) -> None:
     training = manifest_of(*[("train", "unknown", "")] * 3)
-    metrics = train_on_clean_set(training, manifest_of(), None, "gaussian", *SHARED, seed=0, device="cpu")
+    metrics = train_on_clean_set(training, manifest_of(), None, None, "gaussian", *SHARED, seed=0, device="cpu")
     assert not metrics["available"]
     assert "no labels" in metrics["reason"]
 
 
-def test_the_oracle_is_the_same_however_contaminated_the_set_is(manifest_of: Any, bank_of: Any) -> None:
+def test_the_oracle_is_the_same_however_contaminated_the_set_is(
+    manifest_of: Any, bank_of: Any, no_patches: Any
+) -> None:
     everything = manifest_of(*[("train", "normal", "")] * 12, *[("train", "anomalous", "dent")] * 3)
     test, bank = everything.iloc[[0, 5, 14]].assign(split="test"), bank_of(everything)
     few, many = (
-        train_on_clean_set(everything.iloc[:rows], test, bank, "gaussian", *SHARED, seed=0, device="cpu")
+        train_on_clean_set(
+            everything.iloc[:rows], test, bank, no_patches, "gaussian", *SHARED, seed=0, device="cpu"
+        )
         for rows in (12, 14)
     )
     assert few["image"] == many["image"]
@@ -45,10 +56,11 @@ def test_the_oracle_is_the_same_however_contaminated_the_set_is(manifest_of: Any
 
 
 def test_the_log_calls_the_oracle_by_its_name(
-    manifest_of: Any, bank_of: Any, caplog: pytest.LogCaptureFixture
+    manifest_of: Any, bank_of: Any, no_patches: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     training = manifest_of(*[("train", "normal", "")] * 12)
+    bank = bank_of(training)
     with caplog.at_level("INFO"):
-        train_on_clean_set(training, training, bank_of(training), "gaussian", *SHARED, seed=0, device="cpu")
+        train_on_clean_set(training, training, bank, no_patches, "gaussian", *SHARED, seed=0, device="cpu")
     assert "oracle, cycle 0" in caplog.text
     assert "vanilla" not in caplog.text

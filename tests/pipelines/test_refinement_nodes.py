@@ -9,6 +9,7 @@ from irp_kedro.core.refinement import RefinementCycle
 from irp_kedro.core.removal import Decision
 from irp_kedro.datasets.refinement_checkpoints import Checkpoint
 from irp_kedro.detectors.settings import TrainedDetector
+from irp_kedro.features.bank import FeatureBank
 from irp_kedro.features.preparation import Preparation, PreparedImages
 from irp_kedro.judges import LoopSettings
 from irp_kedro.lineage.contents import StoredImage
@@ -17,6 +18,7 @@ from irp_kedro.parameters import (
     EvaluationParameters,
     FlowParameters,
     LineageParameters,
+    PatchParameters,
     RefinementParameters,
     Strategy,
     TrainingParameters,
@@ -45,10 +47,11 @@ IMAGES = [
 def settings() -> LoopSettings:
     settled: LoopSettings = settle_loop(
         "differnet",
-        RefinementParameters(),
+        RefinementParameters(judge=("patch_memory", "gaussian")),
         TrainingParameters(),
         FlowParameters(),
         ViewParameters(),
+        PatchParameters(),
         seed=3,
         device="cpu",
     )
@@ -92,7 +95,7 @@ def test_every_strategy_has_a_node_of_its_name() -> None:
 
 
 def test_all_strategies_get_the_same_settings(settings: LoopSettings) -> None:
-    assert (settings.judge, settings.detector, settings.seed) == ("gaussian", "differnet", 3)
+    assert (settings.judge, settings.detector, settings.seed) == ("patch_memory+gaussian", "differnet", 3)
 
 
 def test_paths_are_joined_after_the_loop(
@@ -101,7 +104,8 @@ def test_paths_are_joined_after_the_loop(
     training = manifest_of(*[("train", "unknown", "")] * 3)
     kept, log, history, _ = record_refinement(snapshots, training, settings, EvaluationParameters())
     assert list(kept["image_id"]) == ["id0", "id2"]
-    assert log[["image_id", "path", "judge"]].to_numpy().tolist() == [["id1", "/images/1.png", "gaussian"]]
+    assert log[["image_id", "path"]].to_numpy().tolist() == [["id1", "/images/1.png"]]
+    assert log["judge"].tolist() == ["patch_memory+gaussian"]
     assert list(history["images"]) == [3, 2]
 
 
@@ -115,11 +119,11 @@ def test_the_model_keeps_a_threshold_that_no_test_label_has_seen(
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_strategy_s_node_yields_its_cycles_one_by_one(
-    strategy: Strategy, manifest_of: Any, bank_of: Any, provenance_of: Any
+    strategy: Strategy, manifest_of: Any, bank_of: Any, no_patches: Any, provenance_of: Any
 ) -> None:
     training = manifest_of(*[("train", "unknown", "")] * 20)
     bank, mine = bank_of(training, odd=7), provenance_of()
-    cycles = STRATEGY_NODES[strategy](training, bank, settle_gaussian(), IMAGES, mine, [])
+    cycles = STRATEGY_NODES[strategy](training, bank, no_patches, settle_gaussian(), IMAGES, mine, [])
     first = next(cycles)
     assert (first.result.record.cycle, first.strategy, len(first.removals)) == (0, strategy, 0)
     assert (first.images, first.provenance) == (IMAGES, mine)
@@ -134,7 +138,8 @@ def test_an_interrupted_run_goes_on_under_its_own_name_only_where_nothing_else_d
     changed: dict[str, str], cycles: list[int], manifest_of: Any, bank_of: Any, provenance_of: Any
 ) -> None:
     training = manifest_of(*[("train", "unknown", "")] * 20)
-    asked = (training, bank_of(training, odd=7), settle_gaussian(), IMAGES)
+    bank = bank_of(training, odd=7)
+    asked = (training, bank, FeatureBank.empty(bank.store), settle_gaussian(), IMAGES)
     killed = provenance_of(run="killed")
     first = next(iterative_refinement(*asked, killed, [])).result
     point = ResumePoint(past=(first.record,), state=first.state)
@@ -145,10 +150,27 @@ def test_an_interrupted_run_goes_on_under_its_own_name_only_where_nothing_else_d
 
 
 def settle_gaussian() -> LoopSettings:
-    rule = RefinementParameters(max_cycles=2, folds=4, mad_factor=4.0)
+    rule = RefinementParameters(
+        max_cycles=2,
+        folds=4,
+        judge=("gaussian",),
+        threshold="mad",
+        mad_factor=4.0,
+        restore=False,
+        first_reference=1.0,
+        max_removed_per_cycle=0.1,
+        patience=2,
+    )
     views = ViewParameters(bank=1, train=1, score=1)
     settled: LoopSettings = settle_loop(
-        "gaussian", rule, TrainingParameters(), FlowParameters(), views, seed=0, device="cpu"
+        "gaussian",
+        rule,
+        TrainingParameters(),
+        FlowParameters(),
+        views,
+        PatchParameters(),
+        seed=0,
+        device="cpu",
     )
     return settled
 
@@ -163,7 +185,8 @@ def test_what_labels_decide_never_reaches_a_strategy() -> None:
         for node in pipelines["refinement"].nodes
         if node.name.endswith("refine_training_set")
     }
-    shared = {"training_manifest", "feature_bank", "loop_settings", "snapshot_contents", "provenance"}
+    banks = {"feature_bank", "patch_bank"}
+    shared = {"training_manifest", *banks, "loop_settings", "snapshot_contents", "provenance"}
     expected = {f"{name}.refine_training_set": shared | {f"{name}.checkpoints"} for name in STRATEGIES}
     assert read_by == expected
 
@@ -181,15 +204,16 @@ def test_snapshots_hold_the_source_files_unless_prepared_ones_are_asked_for(mani
 
 
 def test_the_provenance_follows_images_injection_and_parameters_but_not_where_files_lie(
-    manifest_of: Any, bank_of: Any
+    manifest_of: Any, bank_of: Any, no_patches: Any
 ) -> None:
     manifest = manifest_of(("train", "normal", ""), ("test", "anomalous", "dent"))
     bank = bank_of(manifest)
 
-    def state(table: Any = manifest, record: Any = None, **parameters: Any) -> dict[str, Any]:
-        stated = asdict(
-            state_provenance(table, record or {"level": 0.2}, bank, {"device": "cpu", **parameters})
-        )
+    def state(
+        table: Any = manifest, record: Any = None, patches: Any = no_patches, **parameters: Any
+    ) -> dict[str, Any]:
+        asked = {"device": "cpu", **parameters}
+        stated = asdict(state_provenance(table, record or {"level": 0.2}, bank, patches, asked))
         return {key: value for key, value in stated.items() if key != "run"}
 
     first = state()
@@ -200,9 +224,13 @@ def test_the_provenance_follows_images_injection_and_parameters_but_not_where_fi
     assert state(manifest.assign(digest=["a", "b"]))["source_manifest"] != first["source_manifest"]
     assert state(record={"level": 0.3})["contamination_record"] != first["contamination_record"]
     assert state(seed=1)["parameters"] != first["parameters"]
+    with_patches, other_patches = (
+        state(patches=some)["feature_bank"] for some in (bank, bank_of(manifest[:1]))
+    )
+    assert len({first["feature_bank"], with_patches, other_patches}) == 3
 
 
-def test_every_run_has_a_provenance_of_its_own(manifest_of: Any, bank_of: Any) -> None:
+def test_every_run_has_a_provenance_of_its_own(manifest_of: Any, bank_of: Any, no_patches: Any) -> None:
     manifest = manifest_of(("train", "normal", ""))
-    runs = [state_provenance(manifest, {}, bank_of(manifest), {}).run for _ in range(2)]
+    runs = [state_provenance(manifest, {}, bank_of(manifest), no_patches, {}).run for _ in range(2)]
     assert runs[0] != runs[1]

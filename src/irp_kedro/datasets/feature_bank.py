@@ -52,7 +52,12 @@ class FeatureBankDataset(AbstractDataset[FeatureBank, FeatureBank]):
         if not self._filepath.is_file():
             raise DatasetError(f"No feature bank at '{self._filepath}'. Run: kedro run --pipelines features")
         bank = json.loads(self._filepath.read_text(encoding="utf-8"))
-        return FeatureBank(store=Path(bank["store"]), recipe=bank["recipe"], digests=tuple(bank["digests"]))
+        return FeatureBank(
+            store=Path(bank["store"]),
+            recipe=bank["recipe"],
+            digests=tuple(bank["digests"]),
+            finer=bank.get("finer", ""),
+        )
 
     def save(self, data: FeatureBank) -> None:
         """Write which features belong to the bank."""
@@ -60,6 +65,7 @@ class FeatureBankDataset(AbstractDataset[FeatureBank, FeatureBank]):
             "digest": data.digest,
             "store": data.store.as_posix(),
             "recipe": data.recipe,
+            "finer": data.finer,
             "digests": list(data.digests),
         }
         write_json(self._filepath, content)

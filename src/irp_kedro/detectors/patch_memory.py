@@ -10,7 +10,7 @@ patch in a varied region (print, edges) need not look odd.
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from irp_kedro.core import seeding
 from irp_kedro.core.detector import Rows, Scores
 from irp_kedro.detectors.fingerprints import fingerprints
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
+from irp_kedro.errors import ParameterError
 
 SMALLEST_DEVIATION = 1e-3
 KEPT_DISTANCES = 2**30  # bytes; a larger table is made again in every cycle
@@ -44,6 +45,8 @@ class PatchMemory:
         name: of the detector; every name remembers the same patches, so that distances are made once.
     """
 
+    registered: ClassVar[str] = "patch_memory"
+
     def __init__(self, features: Tensor, settings: DetectorSettings, name: str = "detector") -> None:
         self.features = features
         self.settings = settings
@@ -58,20 +61,33 @@ class PatchMemory:
         self._distances: dict[str, tuple[Tensor, Tensor]] = {}
 
     def fit(self, rows: Rows, *, epochs: int) -> list[float]:
-        """Take ``rows`` as reference; there are no epochs and no losses."""
+        """Take ``rows`` as reference; there are no epochs and no losses.
+
+        Raises:
+            ParameterError: none of ``rows`` is remembered.
+        """
         if self._memory is None:
             self._memory = self._remember()
         chosen = torch.isin(self._memory.rows, torch.as_tensor(rows, device=self._memory.rows.device))
+        if not chosen.any():
+            raise ParameterError(
+                f"None of the {len(rows)} images of the set is among the {len(self._memory.rows)} that are "
+                "remembered; raise patches.references."
+            )
         self._reference = chosen.nonzero().flatten()
         places = self._memory.rows[self._reference]
-        kth = self._kth_distances(places)[0]
-        self._reach = kth.gather(1, self._drawn_patches()[places])
+        drawn = self._drawn_patches()[places]
+        reaches = [
+            self._kth_distance(*self._to_reference(some, patches))
+            for some, patches in zip(places.split(TOGETHER), drawn.split(TOGETHER), strict=True)
+        ]
+        self._reach = torch.cat(reaches)
         return []
 
     def score(self, rows: Rows) -> Scores:
         """Return the mean excess of each image's worst patches, higher = more anomalous; may be negative."""
         excess = self._excess(rows)
-        worst = max(1, round(self.settings.patches.worst * excess.shape[1]))
+        worst = min(self.settings.patches.worst, excess.shape[1])
         return excess.topk(worst, dim=1).values.mean(dim=1).double().cpu().numpy()
 
     def anomaly_map(self, rows: Rows) -> Tensor:
@@ -101,7 +117,7 @@ class PatchMemory:
             "deviation": deviation,
         }
         return TrainedDetector(
-            detector="patch_memory",
+            detector=self.registered,
             tensors={key: value.to("cpu", copy=True).contiguous() for key, value in tensors.items()},
             config={"settings": self.settings.as_config(), "name": self.name},
         )
@@ -133,31 +149,42 @@ class PatchMemory:
 
     def _excess(self, rows: Rows) -> Tensor:
         _, _, reach = self._fitted()
-        kth, nearest, patch = self._kth_distances(torch.as_tensor(rows, device=self.features.device))
-        return kth - reach[nearest, patch].mean(dim=2)
-
-    def _kth_distances(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the k-th nearest image's distance (n, patches), and place and patch of all k (n, patches, k).
-
-        An image is never among its own neighbours.
-        """
-        memory, reference = self._memory, self._reference
-        if memory is None or reference is None:
-            raise RuntimeError("A detector scores only after fit() or restore().")
-        k = max(1, int(self.settings.patches.neighbours * len(reference)))
-        kept = self._table() if self._fits_in_memory() else None
         parts = []
-        for some in rows.split(TOGETHER):
-            if kept is None:
-                distance, patch = self._compare(some)
-            else:
-                distance, patch = kept[0][some], kept[1][some]
-            own = memory.who[reference][None, :] == self._who[some][:, None]
-            distance = distance[:, :, reference].float().masked_fill(own[:, None, :], torch.inf)
-            values, nearest = distance.topk(min(k, len(reference)), dim=2, largest=False)
-            parts.append((values[:, :, -1], nearest, patch[:, :, reference].gather(2, nearest).long()))
-        kth, nearest, patch = (torch.cat(column) for column in zip(*parts, strict=True))
-        return kth, nearest, patch
+        for some in torch.as_tensor(rows, device=self.features.device).split(TOGETHER):
+            distance, patch = self._to_reference(some)
+            kth = self._kth_distance(distance, patch)
+            # All that are as near as the k-th, so that no order among equals matters.
+            near = (distance <= kth[:, :, None]).float()
+            theirs = reach[torch.arange(len(reach), device=reach.device), patch.long()]
+            parts.append(kth - (theirs * near).sum(dim=2) / near.sum(dim=2).clamp_min(1))
+        return torch.cat(parts)
+
+    def _kth_distance(self, distance: Tensor, patch: Tensor) -> Tensor:
+        """Return the distance of each patch to the k-th nearest reference image, (n, n_patches)."""
+        n_reference = distance.shape[2]
+        k = max(1, int(self.settings.patches.neighbours * n_reference))
+        kth = distance.kthvalue(k, dim=2).values
+        # Copies of an image are no neighbours of it; where fewer than k others are left, the farthest counts.
+        farthest = distance.masked_fill(distance.isinf(), 0).amax(dim=2)
+        return torch.where(kth.isinf(), farthest, kth)
+
+    def _to_reference(self, rows: Tensor, patches: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return distance to, and number of, the nearest patch of every reference image; infinite to oneself.
+
+        Args:
+            rows: images.
+            patches: which patches of each, (n, some); all where it is left out.
+        """
+        memory, reference, _ = self._fitted(reach=False)
+        distance, patch = self._table(rows)
+        own = memory.who[reference][None, :] == self._who[rows][:, None]
+        if patches is not None:
+            distance, patch = (
+                column.gather(1, patches[:, :, None].expand(-1, -1, column.shape[2]))
+                for column in (distance, patch)
+            )
+        distance = distance[:, :, reference].float().masked_fill(own[:, None, :], torch.inf)
+        return distance, patch[:, :, reference]
 
     def _compare(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return each patch's distance to the nearest patch of every remembered image, and which it is."""
@@ -172,13 +199,17 @@ class PatchMemory:
         nearest, patch = shaped.min(dim=3)
         return nearest.clamp_min(0).sqrt().half(), patch.to(torch.int16)
 
-    def _table(self) -> tuple[Tensor, Tensor]:
+    def _table(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what :meth:`_compare` gives for ``rows``, from the table of all images where that is kept."""
+        if not self._fits_in_memory():
+            return self._compare(rows)
         if "all" not in self._distances:
             everyone = torch.arange(len(self.features), device=self.features.device)
             parts = [self._compare(some) for some in everyone.split(TOGETHER)]
             distance, patch = (torch.cat(column) for column in zip(*parts, strict=True))
             self._distances["all"] = distance, patch
-        return self._distances["all"]
+        distance, patch = self._distances["all"]
+        return distance[rows], patch[rows]
 
     def _fits_in_memory(self) -> bool:
         memory, _, _ = self._fitted(reach=False)
@@ -216,6 +247,12 @@ class PatchMemory:
         if self._memory is None or self._reference is None or (reach and self._reach is None):
             raise RuntimeError("A detector scores only after fit() or restore().")
         return self._memory, self._reference, self._reach if self._reach is not None else torch.empty(0)
+
+
+class FinePatchMemory(PatchMemory):
+    """The same on shallower maps and a finer grid: small defects, and those of colour and texture."""
+
+    registered = "fine_patch_memory"
 
 
 def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:

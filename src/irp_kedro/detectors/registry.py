@@ -1,6 +1,7 @@
 """Detectors by name. A new one is one file and one line in :data:`DETECTORS`."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self
 
 from irp_kedro.core.detector import AnomalyDetector
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 
-Features = Literal["pooled", "patches"]
+Features = Literal["pooled", "patches", "fine_patches", "pixels"]
 
 
 class Entry(NamedTuple):
@@ -21,15 +22,19 @@ class Entry(NamedTuple):
 
     Attributes:
         place: dotted module, colon, class; so that the list can be read without importing torch.
-        features: ``pooled`` (n_images, n_views, n_features) or ``patches`` (n_images, n_patches, n_channels).
+        features: ``pooled`` (n_images, n_views, n_features), ``patches`` (n_images, n_patches, n_channels),
+            ``fine_patches``, the same of shallower maps on a finer grid, or ``pixels`` of the prepared images,
+            (n_images, side, side, 3).
         by_logarithm: scores are positive distances, compared with other judges' by their logarithm.
         leaves_one_out: scores an image of its own training set without that image; needs no cross-fitting.
+        extra: optional dependency of this project that it needs, named like the package.
     """
 
     place: str
     features: Features = "pooled"
     by_logarithm: bool = True
     leaves_one_out: bool = False
+    extra: str = ""
 
 
 DETECTORS = {
@@ -41,9 +46,18 @@ DETECTORS = {
         by_logarithm=False,
         leaves_one_out=True,
     ),
+    "fine_patch_memory": Entry(
+        "irp_kedro.detectors.patch_memory:FinePatchMemory",
+        features="fine_patches",
+        by_logarithm=False,
+        leaves_one_out=True,
+    ),
     "soft_patch": Entry("irp_kedro.detectors.soft_patch:SoftPatch", features="patches", leaves_one_out=True),
     "isolation_forest": Entry("irp_kedro.detectors.neighbourhood:IsolationForest"),
     "local_outlier_factor": Entry("irp_kedro.detectors.neighbourhood:LocalOutlierFactor"),
+    "anomalib_patchcore": Entry(
+        "irp_kedro.detectors.anomalib_models:AnomalibPatchcore", features="pixels", extra="anomalib"
+    ),
 }
 
 
@@ -74,17 +88,23 @@ class BankDetector(AnomalyDetector, Protocol):
 
 def needs_patches(names: "Iterable[str]") -> bool:
     """Return whether one of the detectors called ``names`` works on patch features."""
-    return any(DETECTORS[name].features == "patches" for name in names)
+    return any(DETECTORS[name].features in {"patches", "fine_patches"} for name in names)
 
 
 def check_detector_name(name: str, parameter: str = "detector") -> None:
-    """Refuse an unknown detector without importing any.
+    """Refuse an unknown detector, or one whose optional dependency is missing, without importing any.
 
     Raises:
-        ParameterError: with the nearest known name.
+        ParameterError: with the nearest known name, or the command that installs what is missing.
     """
     if name not in DETECTORS:
         raise ParameterError(f"{parameter} = '{name}' is no detector; {nearest(name, DETECTORS)}")
+    extra = DETECTORS[name].extra
+    if extra and find_spec(extra) is None:
+        raise ParameterError(
+            f"{parameter} = '{name}' needs the package {extra}, which is not installed here; "
+            f"pip install 'irp-kedro[{extra}]'"
+        )
 
 
 def detector_type(name: str) -> type[BankDetector]:

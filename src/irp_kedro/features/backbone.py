@@ -66,8 +66,8 @@ class Backbone(nn.Module):
             pooled += [level.float().mean(dim=(2, 3)) for level in maps]
         return torch.cat(pooled, dim=1)
 
-    def patches(self, images: Tensor, n_levels: int) -> Tensor:
-        """Return the ``n_levels`` deepest maps by position, on the grid of the deepest one.
+    def patches(self, images: Tensor, n_levels: int, skip: int = 0) -> Tensor:
+        """Return ``n_levels`` maps by position, on the grid of the deepest of them.
 
         Every map is averaged over 3 x 3 neighbours, so that a patch knows its surroundings; finer maps are then
         averaged over the cells of the coarsest.
@@ -75,12 +75,15 @@ class Backbone(nn.Module):
         Args:
             images: (n, 3, side, side) in [0, 1].
             n_levels: how many; a network with fewer gives all it has.
+            skip: deepest maps that are left out, for finer patches; a network with fewer keeps its first.
 
         Returns:
             (n, n_patches, n_channels), the patches row by row.
         """
         normalised = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        maps = [level.float() for level in self.levels(normalised)[-n_levels:]]
+        levels = list(self.levels(normalised))
+        last = max(1, len(levels) - skip)
+        maps = [level.float() for level in levels[max(0, last - n_levels) : last]]
         around = [functional.avg_pool2d(level, 3, 1, 1, count_include_pad=False) for level in maps]
         height, width = around[-1].shape[-2:]
         aligned = [functional.adaptive_avg_pool2d(level, (height, width)) for level in around]

@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -35,7 +35,8 @@ class ExtractionRecipe:
         angles: of the views, degrees.
         scales: input sizes relative to ``size``.
         precision: arithmetic of the backbone.
-        patch_levels: deepest feature maps that are kept by position instead of pooled; 0 pools them all.
+        patch_levels: feature maps that are kept by position instead of pooled; 0 pools them all.
+        patch_skip: deepest maps that are left out of them.
     """
 
     backbone: str
@@ -46,12 +47,13 @@ class ExtractionRecipe:
     scales: tuple[float, ...]
     precision: str
     patch_levels: int = 0
+    patch_skip: int = 0
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values; recipes of pooled features look as they did before there were patches."""
         values = asdict(self)
         if not self.patch_levels:
-            del values["patch_levels"]
+            del values["patch_levels"], values["patch_skip"]
         return values
 
     def digest(self) -> str:
@@ -67,11 +69,13 @@ class FeatureBank:
         store: folder of the recipe, with its shards.
         recipe: digest of the extraction recipe.
         digests: MD5 of each image, in sorted order, each once.
+        finer: digest of the recipe of finer patches of the same images, beside it in the store; none: empty.
     """
 
     store: Path
     recipe: str
     digests: tuple[str, ...]
+    finer: str = ""
 
     @classmethod
     def empty(cls, store: Path) -> "FeatureBank":
@@ -81,8 +85,12 @@ class FeatureBank:
     @property
     def digest(self) -> str:
         """16 hex digits that identify the recipe together with the images."""
-        text = "\n".join([self.recipe, *self.digests])
+        text = "\n".join([self.recipe + self.finer, *self.digests])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def fine(self) -> "FeatureBank":
+        """Return the bank of the finer patches."""
+        return replace(self, store=self.store.parent / self.finer, recipe=self.finer, finer="")
 
     def read(self, digests: Sequence[str]) -> Features:
         """Return the features of the images asked for, (n_images, n_views, n_features), in the order asked.

@@ -38,7 +38,8 @@ class ExtractionPlan:
         precision: ``auto``, ``float32`` or ``bfloat16``; auto takes bfloat16 where the hardware multiplies it.
         batch_views: views that pass the network together.
         shard_images: images a shard; a kill loses at most one shard.
-        patch_levels: deepest maps that are kept by position, of the upright image at full scale; 0 pools them.
+        patch_levels: maps that are kept by position, of the upright image at full scale; 0 pools them.
+        patch_skip: deepest maps that are left out of them, for finer patches.
     """
 
     backbone: str
@@ -48,6 +49,12 @@ class ExtractionPlan:
     batch_views: int
     shard_images: int
     patch_levels: int = 0
+    patch_skip: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse patches of anything but one upright view."""
+        if self.patch_levels and (self.n_views != 1 or self.scales != (1.0,)):
+            raise ValueError("Patches are taken of one upright view at full scale.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +96,7 @@ def extract(
         scales=plan.scales,
         precision=resolve_precision(plan.precision, device),
         patch_levels=plan.patch_levels,
+        patch_skip=plan.patch_skip,
     )
     digests = sorted(images.paths)
     # Cells that start together wait here and then find the features that the first of them extracted.
@@ -139,7 +147,7 @@ def _extract_batches(
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, _is_bf16(recipe)):
             views = rotate(pixels, list(recipe.angles))
             if recipe.patch_levels:
-                features = backbone.patches(views, recipe.patch_levels)
+                features = backbone.patches(views, recipe.patch_levels, recipe.patch_skip)
             else:
                 pooled = [backbone(part) for part in views.split(batch_views)]
                 features = torch.cat(pooled).view(per_batch, n_views, -1)

@@ -18,7 +18,7 @@ def score_test_split(
     from irp_kedro.strategies import score_images
 
     test = as_manifest(test_manifest)
-    scores = score_images(model, feature_bank, list(test["digest"]), device, patch_bank)
+    scores = score_images(model, feature_bank, list(test["digest"]), device, patches=patch_bank)
     table = test[["image_id", "path"]].assign(score=scores)
     return table.assign(threshold=model.config["threshold"], flagged=table["score"] > model.config["threshold"])
 

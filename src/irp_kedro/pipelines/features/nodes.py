@@ -61,7 +61,10 @@ def extract_patches(
     )
     preparation = replace(prepared_images.preparation, size=patches.size)
     images = PreparedImages(prepared_images.paths, preparation)
-    return _extract(images, plan, feature_store, device, "patches")
+    bank, record = _extract(images, plan, feature_store, device, "patches")
+    fine, fine_record = _extract(images, replace(plan, patch_skip=1), feature_store, device, "fine patches")
+    seconds = record["seconds"] + fine_record["seconds"]
+    return replace(bank, finer=fine.recipe), {**record, "seconds": seconds}
 
 
 def _extract(images: Any, plan: Any, feature_store: Any, device: str, what: str) -> Any:

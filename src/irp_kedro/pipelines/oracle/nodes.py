@@ -59,7 +59,7 @@ def train_on_clean_set(
     threshold = label_free_threshold(
         np.array(list(last.record.final_scores.values())), false_alarm_rate=evaluation.false_alarm_rate
     )
-    scores = score_images(last.trained, feature_bank, list(test["digest"]), device, patch_bank)
+    scores = score_images(last.trained, feature_bank, list(test["digest"]), device, patches=patch_bank)
     image = image_metrics(
         scores,
         (test["label"] == ANOMALOUS).to_numpy(),
