@@ -9,7 +9,11 @@ from irp_kedro.errors import ParameterError
 from irp_kedro.parameters import Parameters, cell_name, check_parameters, result_digest
 
 # Room on every side, so that one key can be changed without breaking a rule that joins two.
-ROOMY = {"views": {"bank": 16}, "training": {"epochs": 100}}
+ROOMY = {
+    "views": {"bank": 16},
+    "training": {"epochs": 100},
+    "refinement": {"judge": ["soft_patch"]},  # any threshold suits one judge
+}
 
 # Where work is done and kept, how extraction is cut up, and what no run reads: these change no result.
 INERT = (
@@ -45,7 +49,7 @@ def changed(key: str, value: Any, annotation: Any) -> Any:
     if isinstance(value, str):
         return f"{value}x"
     if isinstance(value, tuple):
-        return value[:1]
+        return value[:1] if len(value) > 1 else value * 2
     return value + 1 if isinstance(value, int) else value * 0.9
 
 

@@ -138,8 +138,8 @@ class RefinementParameters(Group):
     threshold_factor: Annotated[float, Field(gt=1)] = 3.5
     mad_factor: Annotated[float, Field(gt=0)] = 7.0
     iqr_factor: Annotated[float, Field(gt=0)] = 4.0
-    false_discovery_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.2
-    tail_factor: Annotated[float, Field(gt=0)] = 1.75
+    false_discovery_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    tail_factor: Annotated[float, Field(gt=0)] = 0.75
     first_reference: Annotated[float, Field(gt=0, le=1)] = 0.75
     scoring: Literal["in_sample", "held_out"] = "held_out"
     folds: Annotated[int, Field(ge=2, le=20)] = 5
@@ -170,7 +170,8 @@ class CalibrationParameters(Group):
 
     false_removal_rate: Annotated[float, Field(ge=0, lt=1)] = 0.01
     factors: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        default=(1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0), min_length=1
+        default=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0),
+        min_length=1,
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
 
@@ -227,9 +228,8 @@ class Parameters(Group):
             )
         if loop.threshold == "median_factor" and len(loop.judge) > 1:
             raise ValueError(
-                "refinement.threshold is median_factor, but the scores of several judges "
-                f"({'+'.join(loop.judge)}) are standardised and their median is near 0; take one "
-                "judge or another threshold"
+                f"refinement.threshold is median_factor, but the scores of {'+'.join(loop.judge)} have their "
+                "median near 0; take one judge or another threshold"
             )
         return self
 

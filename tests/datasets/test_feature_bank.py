@@ -42,6 +42,7 @@ def test_the_file_holds_nothing_that_differs_from_run_to_run(
         "digest": bank.digest,
         "store": bank.store.as_posix(),
         "recipe": bank.recipe,
+        "finer": "",
         "digests": ["aa", "bb"],
     }
 

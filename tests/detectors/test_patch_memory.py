@@ -28,7 +28,7 @@ def products_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def remembering(settings: Settings) -> Settings:
     def build(**changes: Any) -> DetectorSettings:
-        everything = {"per_image": N_PATCHES, "neighbours": 0.2, "worst": 0.1, "references": 512}
+        everything = {"per_image": N_PATCHES, "neighbours": 0.2, "worst": 1, "references": 512}
         return settings(patches=PatchParameters(**{**everything, **changes}))
 
     return build
@@ -87,13 +87,13 @@ def test_the_score_is_that_of_a_slow_computation(
     patches, reference = good(12), np.arange(n_reference)
     everything = np.tile(np.arange(N_PATCHES), (12, 1))
     expected = slow_scores(patches.double().numpy(), everything, reference, k, n_worst=3)
-    detector = fitted(patches, remembering(neighbours=neighbours, worst=0.3), reference)
+    detector = fitted(patches, remembering(neighbours=neighbours, worst=3), reference)
     np.testing.assert_allclose(detector.score(np.arange(12)), expected, atol=2e-3)
 
 
 def test_a_memory_of_some_patches_is_asked_as_a_slow_computation_asks_it(remembering: Settings) -> None:
     patches = good(12)
-    detector = fitted(patches, remembering(per_image=4, neighbours=0.25, worst=0.3), np.arange(12))
+    detector = fitted(patches, remembering(per_image=4, neighbours=0.25, worst=3), np.arange(12))
     held = detector.export().tensors
     original = held["patches"] * held["deviation"] + held["mean"].mean(dim=0)
     assert original.shape == (12, 4, N_CHANNELS)
@@ -158,7 +158,7 @@ def test_the_anomaly_map_is_square_and_highest_at_the_odd_patch(remembering: Set
 
 
 def test_the_score_is_the_mean_of_the_worst_places_of_the_map(remembering: Settings) -> None:
-    detector = fitted(with_an_odd_patch(), remembering(worst=0.34))
+    detector = fitted(with_an_odd_patch(), remembering(worst=3))
     three_worst = detector.anomaly_map(ROWS).flatten(1).sort(dim=1).values[:, -3:]
     np.testing.assert_allclose(detector.score(ROWS), three_worst.mean(dim=1).numpy(), rtol=1e-6)
 
@@ -197,7 +197,8 @@ def test_judges_of_every_name_share_distances_and_none_shares_its_reference(reme
     other.fit(ROWS[5:], epochs=1)
     np.testing.assert_array_equal(one.score(ROWS), before)
     assert (other.score(ROWS) != before).any()
-    assert one._table()[0] is other._table()[0]
+    assert one._distances is other._distances
+    assert set(one._distances) == {"all"}
     for unfitted in (detector, one.fresh("judge/3")):
         with pytest.raises(RuntimeError, match="only after fit"):
             unfitted.score(ROWS)

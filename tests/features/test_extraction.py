@@ -210,5 +210,5 @@ def test_a_recipe_of_pooled_features_is_called_what_it_was_before_there_were_pat
     assert before.digest() == "fe961141ee57fb97"  # as of the first version
     assert "patch_levels" not in before.as_dict()
     patches = ExtractionRecipe(**{**vars(before), "patch_levels": 2})
-    assert patches.as_dict() == {**before.as_dict(), "patch_levels": 2}
+    assert patches.as_dict() == {**before.as_dict(), "patch_levels": 2, "patch_skip": 0}
     assert patches.digest() != before.digest()

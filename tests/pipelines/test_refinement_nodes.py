@@ -185,7 +185,8 @@ def test_what_labels_decide_never_reaches_a_strategy() -> None:
         for node in pipelines["refinement"].nodes
         if node.name.endswith("refine_training_set")
     }
-    banks = {"feature_bank", "patch_bank"}
+    # Prepared images are read by digest, by detectors that work on pixels.
+    banks = {"feature_bank", "patch_bank", "prepared_images"}
     shared = {"training_manifest", *banks, "loop_settings", "snapshot_contents", "provenance"}
     expected = {f"{name}.refine_training_set": shared | {f"{name}.checkpoints"} for name in STRATEGIES}
     assert read_by == expected

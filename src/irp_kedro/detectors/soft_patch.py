@@ -1,8 +1,8 @@
 """The idea of SoftPatch (Jiang et al., NeurIPS 2022): denoise patches by local outlier factor, then remember.
 
 A rival of :mod:`irp_kedro.detectors.patch_memory` on the same patches. The local outlier factor is taken among
-the patches at one position; the most outlying of all never enter the memory, those that do carry their factor as a
-weight. The greedy coreset of the paper is replaced by a seeded draw.
+the patches at one position; the most outlying of all never enter the memory, those that do carry their factor
+as a weight. The greedy coreset of the paper is replaced by a seeded draw.
 """
 
 from collections.abc import Mapping

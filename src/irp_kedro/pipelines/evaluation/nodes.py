@@ -12,13 +12,18 @@ from irp_kedro.parameters import EvaluationParameters
 
 
 def score_test_split(
-    model: Any, feature_bank: Any, patch_bank: Any, test_manifest: pd.DataFrame, device: str
+    model: Any,
+    feature_bank: Any,
+    patch_bank: Any,
+    test_manifest: pd.DataFrame,
+    device: str,
+    images: Any = None,
 ) -> pd.DataFrame:
     """Return the detector's score and verdict for every test image; its threshold came with it."""
     from irp_kedro.strategies import score_images
 
     test = as_manifest(test_manifest)
-    scores = score_images(model, feature_bank, list(test["digest"]), device, patches=patch_bank)
+    scores = score_images(model, feature_bank, list(test["digest"]), device, patches=patch_bank, images=images)
     table = test[["image_id", "path"]].assign(score=scores)
     return table.assign(threshold=model.config["threshold"], flagged=table["score"] > model.config["threshold"])
 

@@ -22,6 +22,7 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
                     "model": "model",
                     "feature_bank": "feature_bank",
                     "patch_bank": "patch_bank",
+                    "images": "prepared_images",
                     "test_manifest": "test_manifest",
                     "device": "params:device",
                 },
@@ -58,6 +59,7 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
         inputs={
             "feature_bank": "feature_bank",
             "patch_bank": "patch_bank",
+            "prepared_images": "prepared_images",
             "test_manifest": "test_manifest",
             "training_manifest": "training_manifest",
             "contamination_record": "contamination_record",

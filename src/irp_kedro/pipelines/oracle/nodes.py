@@ -34,6 +34,7 @@ def train_on_clean_set(
     evaluation: EvaluationParameters,
     seed: int,
     device: str,
+    images: Any = None,
 ) -> dict[str, Any]:
     """Return the metrics of the detector that was trained without a single injected defect."""
     from irp_kedro.judges import LoopSettings
@@ -55,11 +56,15 @@ def train_on_clean_set(
         seed=seed,
         device=device,
     )
-    *_, last = run_strategy("vanilla", clean, feature_bank, settings, called="oracle", patches=patch_bank)
+    *_, last = run_strategy(
+        "vanilla", clean, feature_bank, settings, called="oracle", patches=patch_bank, images=images
+    )
     threshold = label_free_threshold(
         np.array(list(last.record.final_scores.values())), false_alarm_rate=evaluation.false_alarm_rate
     )
-    scores = score_images(last.trained, feature_bank, list(test["digest"]), device, patches=patch_bank)
+    scores = score_images(
+        last.trained, feature_bank, list(test["digest"]), device, patches=patch_bank, images=images
+    )
     image = image_metrics(
         scores,
         (test["label"] == ANOMALOUS).to_numpy(),

@@ -25,12 +25,16 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.train_on_clean_set,
                 name="train_on_clean_set",
-                inputs={**{name: name for name in sets}, **{name: f"params:{name}" for name in PARAMETERS}},
+                inputs={
+                    **{name: name for name in sets},
+                    **{name: f"params:{name}" for name in PARAMETERS},
+                    "images": "prepared_images",
+                },
                 outputs="metrics",
             )
         ],
         namespace="oracle",
-        inputs=set(sets),
+        inputs={*sets, "prepared_images"},
         parameters=set(PARAMETERS),
         tags="oracle",
     )

@@ -99,9 +99,12 @@ def vanilla(
     contents: Any,
     provenance: Any,
     checkpoints: Any,
+    images: Any = None,
 ) -> Iterator[Any]:
     """Train on the set as it is; nothing leaves."""
-    yield from _cycles("vanilla", training, (bank, patches), settings, contents, provenance, checkpoints)
+    yield from _cycles(
+        "vanilla", training, (bank, patches, images), settings, contents, provenance, checkpoints
+    )
 
 
 def one_shot_removal(
@@ -112,10 +115,11 @@ def one_shot_removal(
     contents: Any,
     provenance: Any,
     checkpoints: Any,
+    images: Any = None,
 ) -> Iterator[Any]:
     """Train, remove once all that exceeds the threshold, go on training."""
     yield from _cycles(
-        "one_shot_removal", training, (bank, patches), settings, contents, provenance, checkpoints
+        "one_shot_removal", training, (bank, patches, images), settings, contents, provenance, checkpoints
     )
 
 
@@ -127,10 +131,11 @@ def iterative_refinement(
     contents: Any,
     provenance: Any,
     checkpoints: Any,
+    images: Any = None,
 ) -> Iterator[Any]:
     """Score, remove, retrain, cycle by cycle (Algorithm 1); each cycle is saved as soon as it is done."""
     yield from _cycles(
-        "iterative_refinement", training, (bank, patches), settings, contents, provenance, checkpoints
+        "iterative_refinement", training, (bank, patches, images), settings, contents, provenance, checkpoints
     )
 
 
@@ -160,7 +165,7 @@ def record_refinement(
 def _cycles(
     strategy: Strategy,
     training: pd.DataFrame,
-    banks: tuple[Any, Any],
+    features: tuple[Any, Any, Any],
     settings: Any,
     contents: Any,
     provenance: Provenance,
@@ -183,8 +188,10 @@ def _cycles(
             bar.update(task, advance=1, description=f"{strategy}: epochs, loss {loss:.3f}")
 
         resume = interrupted.point if interrupted else None
-        bank, patches = banks
-        for result in run_strategy(strategy, manifest, bank, settings, observe, resume=resume, patches=patches):
+        bank, patches, images = features
+        for result in run_strategy(
+            strategy, manifest, bank, settings, observe, resume=resume, patches=patches, images=images
+        ):
             yield CycleSnapshot(
                 strategy=strategy,
                 result=result,

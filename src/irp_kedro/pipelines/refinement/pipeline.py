@@ -53,6 +53,7 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
         "training_manifest",
         "feature_bank",
         "patch_bank",
+        "prepared_images",
         "loop_settings",
         "snapshot_contents",
         "provenance",
@@ -66,6 +67,7 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
                     "training": "training_manifest",
                     "bank": "feature_bank",
                     "patches": "patch_bank",
+                    "images": "prepared_images",  # read by digest, and only by detectors that work on pixels
                     "settings": "loop_settings",
                     "contents": "snapshot_contents",
                     "provenance": "provenance",
