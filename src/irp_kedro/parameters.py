@@ -132,29 +132,25 @@ class RefinementParameters(Group):
     """The loop of Algorithm 1 (decisions 0001 to 0004, 0028 to 0030)."""
 
     policy: Literal["worst_only", "all_above"] = "all_above"
-    max_removed_per_cycle: Annotated[float, Field(gt=0, le=1)] = 0.4
+    max_removed_per_cycle: Annotated[float, Field(gt=0, le=1)] = 0.1
     restore: bool = True
-    threshold: Literal["median_factor", "mad", "iqr", "false_discovery"] = "false_discovery"
+    threshold: Literal["median_factor", "mad", "iqr", "false_discovery"] = "mad"
     threshold_factor: Annotated[float, Field(gt=1)] = 3.5
     mad_factor: Annotated[float, Field(gt=0)] = 7.0
     iqr_factor: Annotated[float, Field(gt=0)] = 4.0
-    false_discovery_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.1
-    tail_factor: Annotated[float, Field(gt=0)] = 0.75
-    first_reference: Annotated[float, Field(gt=0, le=1)] = 0.75
+    false_discovery_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.2
+    tail_factor: Annotated[float, Field(gt=0)] = 1.75
+    first_reference: Annotated[float, Field(gt=0, le=1)] = 1.0
     scoring: Literal["in_sample", "held_out"] = "held_out"
     folds: Annotated[int, Field(ge=2, le=20)] = 5
-    judge: Annotated[tuple[str, ...], BeforeValidator(_as_judges)] = (
-        "patch_memory",
-        "fine_patch_memory",
-        "gaussian",
-    )
+    judge: Annotated[tuple[str, ...], BeforeValidator(_as_judges)] = ("gaussian",)
     judge_epochs: Count = 6
     score: Literal["latent_energy", "negative_log_likelihood"] = "latent_energy"
     pretrain_epochs: Annotated[int, Field(ge=0)] = 0
     epochs_per_cycle: Annotated[int, Field(ge=0)] = 0
-    max_cycles: Annotated[int, Field(ge=0)] = 4
+    max_cycles: Annotated[int, Field(ge=0)] = 6
     max_removed_fraction: Fraction = 0.4
-    patience: Count = 1
+    patience: Count = 2
     checkpoint_every: Count = 1
 
 

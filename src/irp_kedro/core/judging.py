@@ -99,11 +99,10 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Panel:
-    """Several judges as one: the mean of their scores in robust standard deviations, the far end shortened.
+    """Several judges as one: the soft maximum of their scores in robust standard deviations (decision 0028).
 
-    What lies above the median enters by its square root (decision 0028): an image that several judges find odd
-    is more suspect than one that a single judge finds very odd, and the scores of good images end less far out,
-    whichever set they come from. A panel of one only standardises and shortens.
+    An image that one judge finds far out is suspect, whatever the others say of it; a judge that sees nothing
+    costs the others little. A panel of one only standardises.
 
     Attributes:
         judges: each with whether its scores are compared by their logarithm, as positive distances are.
@@ -112,21 +111,16 @@ class Panel:
     judges: Sequence[tuple[Judge, bool]]
 
     def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
-        """Return the panel's score of every row, shortened robust standard deviations."""
+        """Return the panel's score of every row, robust standard deviations."""
         standardised = []
         for judge, by_logarithm in self.judges:
             scores = judge.judge(rows, cycle=cycle, outside=outside)
             if by_logarithm:
                 scores = np.log(np.maximum(scores, SMALLEST_SCORE))
             centre, spread = location_and_spread(scores[: len(rows)])
-            standardised.append(_shortened((scores - centre) / spread))
-        combined: Scores = np.mean(standardised, axis=0)
+            standardised.append((scores - centre) / spread)
+        combined: Scores = np.logaddexp.reduce(standardised, axis=0) - np.log(len(self.judges))
         return combined
-
-
-def _shortened(deviations: Scores) -> Scores:
-    """Return deviations above the median by their square root; slope 1 at the median, and order, are kept."""
-    return np.where(deviations > 0, 2 * (np.sqrt(1 + np.maximum(deviations, 0)) - 1), deviations)
 
 
 def _one_scale(scores: Scores, fold_of: Rows, apart: Scores) -> Scores:
