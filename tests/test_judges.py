@@ -119,8 +119,7 @@ def test_a_false_discovery_threshold_puts_a_lone_judge_on_the_scale_it_is_made_f
     panel = panel_of(loop(threshold="false_discovery", judge="gaussian"), loader)
     assert [type(judge) for judge, _ in panel.judges] == [HeldOut]
     scores = panel.judge(np.arange(N_IMAGES), cycle=1)
-    # The median of an even number of images lies between two, one of them shortened.
-    assert np.median(scores) == pytest.approx(0.0, abs=1e-2)
+    assert np.median(scores) == pytest.approx(0.0, abs=1e-9)
 
 
 @pytest.mark.parametrize("threshold", ["mad", "false_discovery"])

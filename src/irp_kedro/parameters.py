@@ -164,10 +164,9 @@ class EvaluationParameters(Group):
 class CalibrationParameters(Group):
     """How the threshold factor is chosen on a clean set."""
 
-    false_removal_rate: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    false_removal_rate: Annotated[float, Field(ge=0, lt=1)] = 0.05
     factors: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        default=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0),
-        min_length=1,
+        default=(3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 10.0), min_length=1
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
 

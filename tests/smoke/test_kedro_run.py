@@ -138,12 +138,7 @@ def unlabelled(run_project: RunProject, tmp_path_factory: pytest.TempPathFactory
         pixels = np.random.default_rng(number).integers(top // 2, top, (32, 32, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(images / f"{number:03d}.png")
     root = tmp_path_factory.mktemp("unlabelled")
-    asked = {
-        "dataset.name": "image_folder",
-        "dataset.path": images,
-        "refinement.threshold": "mad",
-        "refinement.mad_factor": 2,
-    }
+    asked = {"dataset.name": "image_folder", "dataset.path": images, "refinement.mad_factor": 2}
     return Run(root, run_project(root, **asked))
 
 

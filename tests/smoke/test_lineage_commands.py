@@ -271,12 +271,7 @@ def test_file_names_with_brackets_are_shown_as_they_are(run_project: Any, irp: C
         top = 256 if number > 13 else 96
         pixels = np.random.default_rng(number).integers(top // 2, top, (32, 32, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(images / f"{number:03d}[red].png")
-    asked = {
-        "dataset.name": "image_folder",
-        "dataset.path": images,
-        "refinement.threshold": "mad",
-        "refinement.mad_factor": 2,
-    }
+    asked = {"dataset.name": "image_folder", "dataset.path": images, "refinement.mad_factor": 2}
     folder = tmp_path / "run"
     run_project(folder, **asked)
     asked["lineage.root"] = folder / "lineage"

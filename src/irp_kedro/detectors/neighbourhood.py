@@ -1,5 +1,6 @@
 """scikit-learn's outlier detectors on pooled features, as rivals of the judges made here."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
@@ -17,7 +18,7 @@ from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 Vectors = npt.NDArray[np.float64]
 
 
-class PooledOutliers:
+class PooledOutliers(ABC):
     """An outlier detector over features averaged over views; scikit-learn's sign is turned round.
 
     Args:
@@ -81,8 +82,9 @@ class PooledOutliers:
         self.seen = vectors
         self._estimator = self._make(len(vectors)).fit(vectors)
 
+    @abstractmethod
     def _make(self, n_images: int) -> SklearnIsolationForest | SklearnLocalOutlierFactor:
-        raise NotImplementedError
+        """Return the unfitted estimator for a set of ``n_images``."""
 
 
 class IsolationForest(PooledOutliers):

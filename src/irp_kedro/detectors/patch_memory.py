@@ -55,9 +55,8 @@ class PatchMemory:
         self._statistics = _statistics(features) if len(features) else None
         self._memory: _Memory | None = None
         self._reference: Tensor | None = None  # positions in the memory
-        self._reach: Tensor | None = (
-            None  # (n_reference, per_image): distance that a remembered patch has itself
-        )
+        # (n_reference, per_image): the distance that each remembered patch has itself.
+        self._reach: Tensor | None = None
         self._distances: dict[str, tuple[Tensor, Tensor]] = {}
 
     def fit(self, rows: Rows, *, epochs: int) -> list[float]:
@@ -257,7 +256,7 @@ class FinePatchMemory(PatchMemory):
 
 def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean patch at each position and the deviation of each channel, of all images at hand."""
-    mean = features.float().mean(dim=0)
+    mean = features.mean(dim=0, dtype=torch.float32)  # without a copy of the bank
     variance = torch.zeros(features.shape[2], device=features.device)
     overall = mean.mean(dim=0)
     for some in features.split(64):
