@@ -113,10 +113,11 @@ class PatchParameters(Group):
 
     size: Annotated[int, Field(ge=32, le=2048)] = 320
     levels: Annotated[int, Field(ge=1, le=3)] = 2
+    turns: Literal[1, 4] = 4
     per_image: Count = 20
     neighbours: Annotated[float, Field(gt=0, lt=1)] = 0.2
     worst: Count = 5
-    references: Annotated[int, Field(ge=2)] = 512
+    references: Annotated[int, Field(ge=2)] = 128
 
 
 def _as_judges(value: Any) -> Any:  # noqa: ANN401 - whatever the configuration holds
@@ -132,25 +133,25 @@ class RefinementParameters(Group):
     """The loop of Algorithm 1 (decisions 0001 to 0004, 0028 to 0030)."""
 
     policy: Literal["worst_only", "all_above"] = "all_above"
-    max_removed_per_cycle: Annotated[float, Field(gt=0, le=1)] = 0.1
+    max_removed_per_cycle: Annotated[float, Field(gt=0, le=1)] = 0.4
     restore: bool = True
-    threshold: Literal["median_factor", "mad", "iqr", "false_discovery"] = "mad"
+    threshold: Literal["median_factor", "mad", "iqr", "false_discovery"] = "false_discovery"
     threshold_factor: Annotated[float, Field(gt=1)] = 3.5
     mad_factor: Annotated[float, Field(gt=0)] = 7.0
     iqr_factor: Annotated[float, Field(gt=0)] = 4.0
-    false_discovery_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.2
-    tail_factor: Annotated[float, Field(gt=0)] = 1.75
-    first_reference: Annotated[float, Field(gt=0, le=1)] = 1.0
+    false_discovery_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    tail_factor: Annotated[float, Field(gt=0)] = 1.0
+    first_reference: Annotated[float, Field(gt=0, le=1)] = 0.75
     scoring: Literal["in_sample", "held_out"] = "held_out"
     folds: Annotated[int, Field(ge=2, le=20)] = 5
-    judge: Annotated[tuple[str, ...], BeforeValidator(_as_judges)] = ("gaussian",)
+    judge: Annotated[tuple[str, ...], BeforeValidator(_as_judges)] = ("patch_memory", "gaussian")
     judge_epochs: Count = 6
     score: Literal["latent_energy", "negative_log_likelihood"] = "latent_energy"
     pretrain_epochs: Annotated[int, Field(ge=0)] = 0
     epochs_per_cycle: Annotated[int, Field(ge=0)] = 0
-    max_cycles: Annotated[int, Field(ge=0)] = 6
+    max_cycles: Annotated[int, Field(ge=0)] = 4
     max_removed_fraction: Fraction = 0.4
-    patience: Count = 2
+    patience: Count = 1
     checkpoint_every: Count = 1
 
 
@@ -164,9 +165,9 @@ class EvaluationParameters(Group):
 class CalibrationParameters(Group):
     """How the threshold factor is chosen on a clean set."""
 
-    false_removal_rate: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    false_removal_rate: Annotated[float, Field(ge=0, lt=1)] = 0.01
     factors: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        default=(3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 10.0), min_length=1
+        default=(0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5), min_length=1
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
 

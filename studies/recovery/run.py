@@ -122,13 +122,14 @@ def read_set(parameters: Parameters, device: torch.device) -> Images:
         batch_views=parameters.features.batch_views,
         shard_images=parameters.features.shard_images,
     )
-    upright = replace(pooled, scales=(1.0,), n_views=1, patch_levels=parameters.patches.levels)
+    by_patch = replace(
+        pooled, scales=(1.0,), n_views=parameters.patches.turns, patch_levels=parameters.patches.levels
+    )
     store = FeatureStore(ROOT / "data" / "04_feature" / "store")
     bank, _ = extract(PreparedImages(paths, preparation), pooled, store, device)
     larger = replace(preparation, size=parameters.patches.size)
-    patches, _ = extract(PreparedImages(paths, larger), upright, store, device)
-    fine, _ = extract(PreparedImages(paths, larger), replace(upright, patch_skip=1), store, device)
-    return Images(manifest=manifest, bank=bank, patches=replace(patches, finer=fine.recipe))
+    patches, _ = extract(PreparedImages(paths, larger), by_patch, store, device)
+    return Images(manifest=manifest, bank=bank, patches=patches)
 
 
 def run_cell(cell: Cell, images: Images, device: torch.device) -> dict[str, Any]:

@@ -185,7 +185,7 @@ def test_patches_are_the_deepest_maps_on_the_grid_of_the_deepest(
 ) -> None:
     images = torch.rand(2, 3, 96, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        patches = lite0.patches(images, n_levels)
+        (patches,) = lite0.patches(images, n_levels)
         deepest = lite0.levels((images - lite0.mean) / lite0.std)[-1]
     assert patches.shape == (2, 3 * 2, n_channels)
     # The patch in the middle of the left side knows all six places around it.
@@ -199,6 +199,29 @@ def test_a_local_change_changes_the_patches_there_most(corner: str, place: int, 
     where = (slice(-32, None), slice(32)) if corner == "lower left" else (slice(32), slice(-32, None))
     changed[:, :, *where] = 1.0
     with torch.inference_mode():
-        change = (lite0.patches(changed, 2) - lite0.patches(image, 2)).norm(dim=2)[0]
+        change = (lite0.patches(changed, 2)[0] - lite0.patches(image, 2)[0]).norm(dim=2)[0]
     assert change.argmax() == place
     assert change[place] > 4 * change[24 - place]
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_an_image_turned_by_quarters_has_the_same_patches_turned(turn: int, lite0: Backbone) -> None:
+    image = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        upright = lite0.patches(image, 2, skips=(0, 1), turns=4)
+        turned = lite0.patches(torch.rot90(image, turn, (2, 3)), 2, skips=(0, 1), turns=4)
+    for before, after in zip(upright, turned, strict=True):
+        side = int(before.shape[1] ** 0.5)
+        grid = before.transpose(1, 2).view(1, -1, side, side)
+        expected = torch.rot90(grid, turn, (2, 3)).flatten(2).transpose(1, 2)
+        torch.testing.assert_close(after, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_finer_patches_come_from_the_same_pass_as_coarse_ones(lite0: Backbone) -> None:
+    image = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        coarse, fine = lite0.patches(image, 2, skips=(0, 1))
+        (alone,) = lite0.patches(image, 2, skips=(1,))
+    assert coarse.shape == (1, 3 * 3, 432)
+    assert fine.shape == (1, 6 * 6, 152)
+    torch.testing.assert_close(fine, alone)

@@ -193,8 +193,22 @@ def test_patches_make_a_bank_of_their_own_beside_the_pooled_one(
     digest = patches.digests[3]
     pixels = torch.from_numpy(larger.read(digest).copy()).permute(2, 0, 1)[None].float() / 255
     with torch.inference_mode():
-        alone = load_once("efficientnet_lite0", (1.0,)).patches(pixels, 2)[0].numpy()
+        alone = load_once("efficientnet_lite0", (1.0,)).patches(pixels, 2)[0][0].numpy()
     np.testing.assert_allclose(patches.read([digest])[0], alone, rtol=2e-3, atol=2e-3)
+    assert patches.fine().read(patches.digests).shape == (7, 4 * 4, 152)
+
+
+def test_patches_of_quarter_turns_are_another_bank_and_two_turns_are_refused(
+    images: PreparedImages, store: FeatureStore
+) -> None:
+    larger = PreparedImages(images.paths, Preparation(crop="none", size=64))
+    of_patches = {**vars(PLAN), "patch_levels": 2}
+    upright, _ = extract(larger, ExtractionPlan(**{**of_patches, "n_views": 1}), store, CPU)
+    turned, record = extract(larger, ExtractionPlan(**{**of_patches, "n_views": 4}), store, CPU)
+    assert record.extracted == 7
+    assert {turned.recipe, turned.finer}.isdisjoint({upright.recipe, upright.finer})
+    with pytest.raises(ValueError, match="1|4 quarter turns"):
+        ExtractionPlan(**{**of_patches, "n_views": 2})
 
 
 def test_a_recipe_of_pooled_features_is_called_what_it_was_before_there_were_patches() -> None:

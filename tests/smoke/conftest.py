@@ -38,6 +38,7 @@ def tiny() -> dict[str, Any]:
         "sample.normal_test": 8,
         "sample.defective": 16,
         "preparation.size": 32,
+        "patches.size": 64,
         "views.bank": 2,
         "views.train": 2,
         "views.score": 2,

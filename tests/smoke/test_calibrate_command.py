@@ -28,7 +28,10 @@ def calibrate(tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_calibration_names_a_factor_by_its_false_removals(calibrate: Any) -> None:
-    result = calibrate("--json", **{"calibration.false_removal_rate": 0.9, "contamination.level": 0.4})
+    # Where nothing returns and one judge decides, a larger factor never removes more.
+    rule = {"refinement.threshold": "mad", "refinement.judge": "gaussian", "refinement.restore": False}
+    asked = {"calibration.false_removal_rate": 0.9, "contamination.level": 0.4, **rule}
+    result = calibrate("--json", **asked)
     assert result.exit_code == 0, result.output
     rows = json.loads(result.stdout.splitlines()[-1])
     assert [row["chosen"] for row in rows].count(True) == 1

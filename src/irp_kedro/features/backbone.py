@@ -66,28 +66,31 @@ class Backbone(nn.Module):
             pooled += [level.float().mean(dim=(2, 3)) for level in maps]
         return torch.cat(pooled, dim=1)
 
-    def patches(self, images: Tensor, n_levels: int, skip: int = 0) -> Tensor:
-        """Return ``n_levels`` maps by position, on the grid of the deepest of them.
+    def patches(self, images: Tensor, n_levels: int, skips: Sequence[int] = (0,), turns: int = 1) -> list[Tensor]:
+        """Return ``n_levels`` maps by position, on the grid of the deepest of them, once for each of ``skips``.
 
         Every map is averaged over 3 x 3 neighbours, so that a patch knows its surroundings; finer maps are then
-        averaged over the cells of the coarsest.
+        averaged over the cells of the coarsest. With four turns, what a patch looks like is averaged over the
+        image turned by quarters, which needs no interpolation, and depends less on the pose (decision 0040).
 
         Args:
             images: (n, 3, side, side) in [0, 1].
             n_levels: how many; a network with fewer gives all it has.
-            skip: deepest maps that are left out, for finer patches; a network with fewer keeps its first.
+            skips: deepest maps that are left out, for finer patches; a network with fewer keeps its first.
+            turns: 1, the image as it is, or 4.
 
         Returns:
-            (n, n_patches, n_channels), the patches row by row.
+            For each of ``skips``, (n, n_patches, n_channels), the patches row by row.
         """
-        normalised = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        levels = list(self.levels(normalised))
-        last = max(1, len(levels) - skip)
-        maps = [level.float() for level in levels[max(0, last - n_levels) : last]]
-        around = [functional.avg_pool2d(level, 3, 1, 1, count_include_pad=False) for level in maps]
-        height, width = around[-1].shape[-2:]
-        aligned = [functional.adaptive_avg_pool2d(level, (height, width)) for level in around]
-        return torch.cat(aligned, dim=1).flatten(2).transpose(1, 2)
+        normalised = (images - self.mean) / self.std
+        turned = []
+        for turn in range(turns):
+            view = torch.rot90(normalised, turn, (2, 3)).contiguous(memory_format=torch.channels_last)
+            levels = list(self.levels(view))
+            grids = [_on_one_grid(levels, n_levels, skip) for skip in skips]
+            turned.append([torch.rot90(grid, -turn, (2, 3)) for grid in grids])
+        means = [torch.stack(same).mean(dim=0) for same in zip(*turned, strict=True)]
+        return [mean.flatten(2).transpose(1, 2) for mean in means]
 
     def weights_digest(self) -> str:
         """Return 16 hex digits over every weight, so that other weights make another bank."""
@@ -124,6 +127,14 @@ def load_levels(name: str) -> PretrainedLevels:
     if name in torchvision_models.list_models(torchvision_models):
         return _torchvision(name)
     return _timm(name)
+
+
+def _on_one_grid(levels: Sequence[Tensor], n_levels: int, skip: int) -> Tensor:
+    last = max(1, len(levels) - skip)
+    maps = [level.float() for level in levels[max(0, last - n_levels) : last]]
+    around = [functional.avg_pool2d(level, 3, 1, 1, count_include_pad=False) for level in maps]
+    height, width = around[-1].shape[-2:]
+    return torch.cat([functional.adaptive_avg_pool2d(level, (height, width)) for level in around], dim=1)
 
 
 def _resized(images: Tensor, scale: float) -> Tensor:

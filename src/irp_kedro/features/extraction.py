@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -34,12 +34,12 @@ class ExtractionPlan:
     Attributes:
         backbone: name of the frozen network.
         scales: input sizes relative to the prepared image.
-        n_views: rotated views an image.
+        n_views: rotated views an image; of patches, 1 or 4 quarter turns whose patches are averaged.
         precision: ``auto``, ``float32`` or ``bfloat16``; auto takes bfloat16 where the hardware multiplies it.
         batch_views: views that pass the network together.
         shard_images: images a shard; a kill loses at most one shard.
-        patch_levels: maps that are kept by position, of the upright image at full scale; 0 pools them.
-        patch_skip: deepest maps that are left out of them, for finer patches.
+        patch_levels: maps that are kept by position, at full scale; 0 pools them. Finer patches, of the maps
+            before the deepest, are kept beside them, from the same pass.
     """
 
     backbone: str
@@ -49,12 +49,11 @@ class ExtractionPlan:
     batch_views: int
     shard_images: int
     patch_levels: int = 0
-    patch_skip: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse patches of anything but one upright view."""
-        if self.patch_levels and (self.n_views != 1 or self.scales != (1.0,)):
-            raise ValueError("Patches are taken of one upright view at full scale.")
+        """Refuse patches of anything but quarter turns at full scale."""
+        if self.patch_levels and (self.n_views not in {1, 4} or self.scales != (1.0,)):
+            raise ValueError("Patches are taken of one upright view or its 4 quarter turns, at full scale.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +73,8 @@ def extract(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[FeatureBank, ExtractionRecord]:
     """Make sure that ``store`` has every image's features; return their bank and what was done.
+
+    The bank of patches knows that of the finer ones (:meth:`FeatureBank.fine`).
 
     Images are taken in the order of their digests and every batch has the same shape, so that neither names nor
     an interruption changes a number.
@@ -96,12 +97,12 @@ def extract(
         scales=plan.scales,
         precision=resolve_precision(plan.precision, device),
         patch_levels=plan.patch_levels,
-        patch_skip=plan.patch_skip,
     )
+    recipes = [recipe, replace(recipe, patch_skip=1)] if plan.patch_levels else [recipe]
     digests = sorted(images.paths)
     # Cells that start together wait here and then find the features that the first of them extracted.
     with FileLock(store.folder(recipe) / "extraction.lock"):
-        missing = store.missing(recipe, digests)
+        missing = sorted(set().union(*(store.missing(each, digests) for each in recipes)))
         done = 0
         for shard in _batched(missing, plan.shard_images):
             decoded = _decode_ahead(images, shard)
@@ -109,13 +110,15 @@ def extract(
             rows = []
             for batch in batches:
                 rows.append(batch)
-                done += len(batch)
+                done += len(batch[0])
                 progress(done, len(missing))
-            store.write_shard(recipe, shard, np.concatenate(rows))
+            for each, parts in zip(recipes, zip(*rows, strict=True), strict=True):
+                store.write_shard(each, shard, np.concatenate(parts))
     record = ExtractionRecord(
         extracted=len(missing), reused=len(digests) - len(missing), seconds=time.perf_counter() - started
     )
-    return store.open(recipe, digests), record
+    bank = store.open(recipe, digests)
+    return replace(bank, finer=recipes[1].digest()) if plan.patch_levels else bank, record
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
@@ -137,21 +140,23 @@ def _extract_batches(
     recipe: ExtractionRecipe,
     batch_views: int,
     device: torch.device,
-) -> Iterator[Features]:
+) -> Iterator[list[Features]]:
+    """Yield each batch's features; where they are patches, also the finer ones."""
     n_views = len(recipe.angles)
-    per_batch = max(1, batch_views // n_views)
+    # Pooled views of an image pass together; quarter turns one after another.
+    per_batch = batch_views if recipe.patch_levels else max(1, batch_views // n_views)
     for group in _batched(decoded, per_batch):
         # A last, shorter batch is filled up: kernels may round differently for other shapes.
         filled = np.stack([*group, *[group[-1]] * (per_batch - len(group))])
         pixels = torch.from_numpy(filled).to(device).permute(0, 3, 1, 2).float() / 255
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, _is_bf16(recipe)):
-            views = rotate(pixels, list(recipe.angles))
             if recipe.patch_levels:
-                features = backbone.patches(views, recipe.patch_levels, recipe.patch_skip)
+                features = backbone.patches(pixels, recipe.patch_levels, skips=(0, 1), turns=n_views)
             else:
+                views = rotate(pixels, list(recipe.angles))
                 pooled = [backbone(part) for part in views.split(batch_views)]
-                features = torch.cat(pooled).view(per_batch, n_views, -1)
-        yield _as_half(features[: len(group)])
+                features = [torch.cat(pooled).view(per_batch, n_views, -1)]
+        yield [_as_half(kind[: len(group)]) for kind in features]
 
 
 def _as_half(features: Tensor) -> Features:

@@ -41,7 +41,7 @@ def extract_patches(
     refinement: RefinementParameters,
     device: str,
 ) -> Any:
-    """Extract patch features of the upright images where a detector or judge asks for them."""
+    """Extract patch features where a detector or judge asks for them, coarse ones and fine ones."""
     from irp_kedro.detectors.registry import needs_patches
     from irp_kedro.features.bank import FeatureBank
     from irp_kedro.features.extraction import ExtractionPlan, ExtractionRecord
@@ -53,7 +53,7 @@ def extract_patches(
     plan = ExtractionPlan(
         backbone=backbone,
         scales=(1.0,),
-        n_views=1,
+        n_views=patches.turns,
         precision=features.precision,
         batch_views=features.batch_views,
         shard_images=features.shard_images,
@@ -61,10 +61,7 @@ def extract_patches(
     )
     preparation = replace(prepared_images.preparation, size=patches.size)
     images = PreparedImages(prepared_images.paths, preparation)
-    bank, record = _extract(images, plan, feature_store, device, "patches")
-    fine, fine_record = _extract(images, replace(plan, patch_skip=1), feature_store, device, "fine patches")
-    seconds = record["seconds"] + fine_record["seconds"]
-    return replace(bank, finer=fine.recipe), {**record, "seconds": seconds}
+    return _extract(images, plan, feature_store, device, "patches")
 
 
 def _extract(images: Any, plan: Any, feature_store: Any, device: str, what: str) -> Any:
