@@ -207,7 +207,7 @@ def test_patches_of_quarter_turns_are_another_bank_and_two_turns_are_refused(
     turned, record = extract(larger, ExtractionPlan(**{**of_patches, "n_views": 4}), store, CPU)
     assert record.extracted == 7
     assert {turned.recipe, turned.finer}.isdisjoint({upright.recipe, upright.finer})
-    with pytest.raises(ValueError, match="1|4 quarter turns"):
+    with pytest.raises(ValueError, match="its 4 quarter turns"):
         ExtractionPlan(**{**of_patches, "n_views": 2})
 
 

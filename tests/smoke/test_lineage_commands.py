@@ -239,7 +239,8 @@ def test_a_run_killed_between_cycles_goes_on_and_ends_as_an_unbroken_one(
     make_dvc_repository: Any,
     tmp_path: Path,
 ) -> None:
-    long = {"training.epochs": 120, "refinement.judge": "differnet", "refinement.patience": 3}  # most of them after the last removal
+    # Most epochs come after the last removal.
+    long = {"training.epochs": 120, "refinement.judge": "differnet", "refinement.patience": 3}
     killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
     make_dvc_repository(killed)
     asked = {**tiny, **long, "data_root": killed, "lineage.root": killed / "lineage"}

@@ -66,7 +66,9 @@ class Backbone(nn.Module):
             pooled += [level.float().mean(dim=(2, 3)) for level in maps]
         return torch.cat(pooled, dim=1)
 
-    def patches(self, images: Tensor, n_levels: int, skips: Sequence[int] = (0,), turns: int = 1) -> list[Tensor]:
+    def patches(
+        self, images: Tensor, n_levels: int, skips: Sequence[int] = (0,), turns: int = 1
+    ) -> list[Tensor]:
         """Return ``n_levels`` maps by position, on the grid of the deepest of them, once for each of ``skips``.
 
         Every map is averaged over 3 x 3 neighbours, so that a patch knows its surroundings; finer maps are then
