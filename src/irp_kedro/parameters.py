@@ -160,6 +160,9 @@ class EvaluationParameters(Group):
 
     bootstrap_samples: Annotated[int, Field(ge=0)] = 1000
     false_alarm_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    maps: Literal["none", "removed", "all"] = "all"
+    map_views: Count = 2
+    map_images: Annotated[int, Field(ge=0)] = 50
 
 
 class CalibrationParameters(Group):

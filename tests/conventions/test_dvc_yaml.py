@@ -54,7 +54,7 @@ EXTRACTION = {f"irp_kedro.features.{module}" for module in ("extraction", "backb
 ASKED = {"irp_kedro.judges", "irp_kedro.core.detector", "irp_kedro.detectors.settings"}
 NOT_FOLLOWED = {
     **dict.fromkeys(["bank", "features"], ASKED),
-    **dict.fromkeys(["refinement", "evaluation", "oracle"], EXTRACTION),  # reaches them as features in the bank
+    **dict.fromkeys(["refinement", "oracle"], EXTRACTION),  # reaches them as features in the bank
 }
 # They look up which features a detector works on; none of them runs.
 LOOKS_DETECTORS_UP = {"bank", "features"}

@@ -116,6 +116,15 @@ def test_a_recipe_is_described_beside_its_shards(store: FeatureStore) -> None:
     assert described["angles"] == [0.0, 180.0]
 
 
+def test_a_bank_reads_its_recipe_back(store: FeatureStore) -> None:
+    assert filled(store, "12").read_recipe() == RECIPE
+
+
+def test_a_bank_whose_recipe_is_gone_says_so(tmp_path: Path) -> None:
+    with pytest.raises(IncompleteRunError, match="kedro run --pipelines features"):
+        FeatureBank.empty(tmp_path).read_recipe()
+
+
 def test_a_bank_is_identified_by_recipe_and_images_alone(store: FeatureStore, tmp_path: Path) -> None:
     bank = filled(store, "012")
     assert bank.digests == ("0", "1", "2")

@@ -10,7 +10,7 @@ from irp_kedro.core.refinement import RefinementCycle
 from irp_kedro.detectors.gaussian import Gaussian
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 from irp_kedro.parameters import EvaluationParameters, FlowParameters, TrainingParameters, ViewParameters
-from irp_kedro.pipelines.evaluation.nodes import audit, measure, score_test_split
+from irp_kedro.pipelines.evaluation.nodes import audit, map_anomalies, measure, score_test_split
 from irp_kedro.strategies import CycleResult
 
 HISTORY = pd.DataFrame({"cycle": [0], "epochs": [2], "images": [3], "seconds": [1.5], "stop": ["done"]})
@@ -123,3 +123,13 @@ def test_a_test_image_that_was_scored_twice_is_no_average_but_an_error(manifest_
     record = {"achieved_contamination": 1 / 3}
     with pytest.raises(pd.errors.MergeError):
         measure(scores, test, suspicion, HISTORY, record, BANK, PATCHES, EvaluationParameters(), seed=0)
+
+
+def test_no_maps_are_made_where_none_are_asked_for(manifest_of: Any, bank_of: Any, no_patches: Any) -> None:
+    test = manifest_of(*[("test", "normal", "")] * 6)
+    bank = bank_of(test)
+    model = trained_on(bank.read(list(test["digest"])), threshold=1.0)
+    scores = test[["image_id"]].assign(score=1.0)
+    evaluation = EvaluationParameters(maps="none")
+    maps = map_anomalies(model, bank, no_patches, None, LOG.assign(digest="0"), test, scores, evaluation, "cpu")
+    assert len(maps) == 0

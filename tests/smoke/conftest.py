@@ -49,6 +49,7 @@ def tiny() -> dict[str, Any]:
         "refinement.epochs_per_cycle": 1,
         "refinement.max_cycles": 2,
         "evaluation.bootstrap_samples": 50,
+        "evaluation.map_views": 1,
     }
 
 

@@ -70,6 +70,12 @@ class DifferNet:
             scored = torch.cat([self._score_vectors(part) for part in vectors.split(SCORED_TOGETHER)])
         return scored.view(len(rows), -1).mean(dim=1).double().cpu().numpy()
 
+    def score_features(self, features: Tensor) -> Tensor:
+        """Return the scores (n_images,) of features (n_images, n_views, n_features); can be differentiated."""
+        self.flow.eval()
+        scored = self._score_vectors(self._standardised(features.flatten(0, 1)))
+        return scored.view(len(features), -1).mean(dim=1)
+
     def fresh(self, name: str) -> Self:
         """Return an untrained detector on the same features."""
         return type(self)(self.features, self.settings, name)

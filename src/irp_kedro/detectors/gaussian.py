@@ -49,13 +49,12 @@ class Gaussian:
 
     def score(self, rows: Rows) -> Scores:
         """Return the distance of each image, higher = more anomalous."""
-        mean, factor, deviation = self._statistics()
-        centred = self.averaged[torch.as_tensor(rows)] / deviation - mean
-        # A triangular solve for these rows alone is far cheaper than inverting the factor.
-        whitened = torch.linalg.solve_triangular(factor, centred.T, upper=False)
-        distance = whitened.square().mean(dim=0)
-        scores: Scores = distance.numpy().astype(np.float64)
+        scores: Scores = self._distance(self.averaged[torch.as_tensor(rows)]).numpy().astype(np.float64)
         return scores
+
+    def score_features(self, features: Tensor) -> Tensor:
+        """Return the scores (n_images,) of features (n_images, n_views, n_features); can be differentiated."""
+        return self._distance(features.float().mean(dim=1).double().cpu())
 
     def fresh(self, name: str) -> Self:
         """Return an untrained detector on the same features, averaged over views only once."""
@@ -89,6 +88,14 @@ class Gaussian:
         detector.factor = trained.tensors["factor"]
         detector.deviation = trained.tensors["deviation"]
         return detector
+
+    def _distance(self, averaged: Tensor) -> Tensor:
+        mean, factor, deviation = self._statistics()
+        centred = averaged / deviation - mean
+        # A triangular solve for these rows alone is far cheaper than inverting the factor.
+        whitened = torch.linalg.solve_triangular(factor, centred.T, upper=False)
+        distance: Tensor = whitened.square().mean(dim=0)
+        return distance
 
     def _statistics(self) -> tuple[Tensor, Tensor, Tensor]:
         if self.mean is None or self.factor is None or self.deviation is None:

@@ -9,11 +9,11 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,14 @@ class ExtractionRecipe:
             del values["patch_levels"], values["patch_skip"]
         return values
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the recipe that :meth:`as_dict` wrote, also where JSON has made lists of its tuples."""
+        plain: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**plain)
+
     def digest(self) -> str:
         """Return 16 hex digits that identify the recipe."""
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
@@ -87,6 +95,19 @@ class FeatureBank:
         """16 hex digits that identify the recipe together with the images."""
         text = "\n".join([self.recipe + self.finer, *self.digests])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def read_recipe(self) -> ExtractionRecipe:
+        """Return the recipe that the features were extracted by.
+
+        Raises:
+            IncompleteRunError: the store has no such recipe.
+        """
+        description = self.store / "recipe.json"
+        if not description.is_file():
+            raise IncompleteRunError(
+                f"The feature store has no recipe at '{description}'. Run: kedro run --pipelines features"
+            )
+        return ExtractionRecipe.from_dict(json.loads(description.read_text(encoding="utf-8")))
 
     def fine(self) -> "FeatureBank":
         """Return the bank of the finer patches."""

@@ -4,8 +4,14 @@ from typing import Any
 
 import pandas as pd
 
+from irp_kedro.core.anomaly_maps import choose_images
 from irp_kedro.core.cost import run_cost
-from irp_kedro.core.evaluation import audit_removals, image_metrics, rank_by_suspicion, removal_metrics
+from irp_kedro.core.evaluation import (
+    audit_removals,
+    image_metrics,
+    rank_by_suspicion,
+    removal_metrics,
+)
 from irp_kedro.core.manifest import ANOMALOUS, as_manifest, labels_known
 from irp_kedro.core.records import last_scores
 from irp_kedro.parameters import EvaluationParameters
@@ -26,6 +32,25 @@ def score_test_split(
     scores = score_images(model, feature_bank, list(test["digest"]), device, patches=patch_bank, images=images)
     table = test[["image_id", "path"]].assign(score=scores)
     return table.assign(threshold=model.config["threshold"], flagged=table["score"] > model.config["threshold"])
+
+
+def map_anomalies(
+    model: Any,
+    feature_bank: Any,
+    patch_bank: Any,
+    images: Any,
+    removal_log: pd.DataFrame,
+    test_manifest: pd.DataFrame,
+    test_scores: pd.DataFrame,
+    evaluation: EvaluationParameters,
+    device: str,
+) -> Any:
+    """Return where the strategy's detector sees something, in the images that left and in test images."""
+    from irp_kedro.inspection import Inspected, map_images
+
+    chosen = choose_images(removal_log, as_manifest(test_manifest), test_scores, evaluation)
+    seen = Inspected(bank=feature_bank, patches=patch_bank, images=images, device=device)
+    return map_images(model, seen, list(chosen), list(chosen.values()), n_views=evaluation.map_views)
 
 
 def audit(

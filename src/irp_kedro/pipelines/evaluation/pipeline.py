@@ -7,7 +7,7 @@ from irp_kedro.pipelines.evaluation import nodes
 
 
 def create_pipeline() -> Pipeline:
-    """Return one namespace a strategy: test scores, removal audit, suspicion ranking, metrics."""
+    """Return one namespace a strategy: test scores, anomaly maps, removal audit, suspicion ranking, metrics."""
     return sum((_strategy_pipeline(strategy) for strategy in STRATEGIES), start=Pipeline([]))
 
 
@@ -27,6 +27,22 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
                     "device": "params:device",
                 },
                 outputs="test_scores",
+            ),
+            Node(
+                nodes.map_anomalies,
+                name="map_anomalies",
+                inputs={
+                    "model": "model",
+                    "feature_bank": "feature_bank",
+                    "patch_bank": "patch_bank",
+                    "images": "prepared_images",
+                    "removal_log": "removal_log",
+                    "test_manifest": "test_manifest",
+                    "test_scores": "test_scores",
+                    "evaluation": "params:evaluation",
+                    "device": "params:device",
+                },
+                outputs="anomaly_maps",
             ),
             Node(
                 nodes.audit,

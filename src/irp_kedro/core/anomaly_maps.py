@@ -1,0 +1,93 @@
+"""Where in an image its score comes from: the maps of a set of images, and which images get one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from irp_kedro.core.evaluation import removed_ids
+from irp_kedro.errors import IncompleteRunError
+from irp_kedro.parameters import EvaluationParameters
+
+Maps = npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnomalyMaps:
+    """The maps of some images, all on one grid that covers the whole prepared image, that is after its crop.
+
+    Attributes:
+        image_ids: whose maps, in order, each once.
+        maps: (n_images, height, width), higher = more anomalous; comparable between images of one model.
+        method: ``gradient`` of the score to the pixels (decision 0035), ``patches`` where the detector scores
+            places itself, ``none`` where there are no maps.
+    """
+
+    image_ids: tuple[str, ...]
+    maps: Maps
+    method: str
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return no maps, where none are asked for or the detector cannot make any."""
+        return cls(image_ids=(), maps=np.empty((0, 0, 0), np.float16), method="none")
+
+    def __len__(self) -> int:
+        """Return the number of maps."""
+        return len(self.image_ids)
+
+    def __contains__(self, image_id: object) -> bool:
+        """Return whether there is a map of ``image_id``."""
+        return image_id in self.image_ids
+
+    def of(self, image_id: str) -> npt.NDArray[np.float32]:
+        """Return the map of one image, (height, width).
+
+        Raises:
+            IncompleteRunError: there is none.
+        """
+        if image_id not in self.image_ids:
+            raise IncompleteRunError(
+                f"There is no anomaly map of image '{image_id}' among the {len(self)} that were made; set "
+                "evaluation.maps to all, or raise evaluation.map_images, and run: "
+                "kedro run --pipelines evaluation"
+            )
+        values: npt.NDArray[np.float32] = self.maps[self.image_ids.index(image_id)].astype(np.float32)
+        return values
+
+
+def choose_images(
+    log: pd.DataFrame, test: pd.DataFrame, scores: pd.DataFrame, evaluation: EvaluationParameters
+) -> dict[str, str]:
+    """Return id and digest of the images that get a map: the removed ones, then test images.
+
+    Of the test split all where there are masks, since pixel metrics count normal images too; else the
+    ``evaluation.map_images`` images of the highest scores.
+
+    Args:
+        log: the removal log.
+        test: manifest of the test split.
+        scores: columns ``image_id`` and ``score`` of the test images.
+        evaluation: which of them are asked for.
+    """
+    if evaluation.maps == "none":
+        return {}
+    left = log.drop_duplicates("image_id").set_index("image_id")["digest"]
+    chosen = {image: str(left[image]) for image in removed_ids(log)}
+    if evaluation.maps == "removed":
+        return chosen
+    shown = test
+    if not (test["mask_path"] != "").any():
+        highest = scores.sort_values("score", ascending=False, kind="stable").head(evaluation.map_images)
+        shown = test[test["image_id"].isin(highest["image_id"])]
+    return chosen | dict(zip(shown["image_id"], shown["digest"], strict=True))
+
+
+def joined(image_ids: Sequence[str], parts: Sequence[Maps], method: str) -> AnomalyMaps:
+    """Return the maps that were made in parts, in the order of ``image_ids``."""
+    if not parts:
+        return AnomalyMaps.empty()
+    return AnomalyMaps(image_ids=tuple(image_ids), maps=np.concatenate(parts), method=method)
