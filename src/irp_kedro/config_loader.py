@@ -12,6 +12,7 @@ from typing import Any
 from kedro.config import OmegaConfigLoader
 from omegaconf import OmegaConf
 
+from irp_kedro.datasets.review_file import read_review
 from irp_kedro.datasets.sources import check_source_name
 from irp_kedro.detectors.registry import check_detector_name
 from irp_kedro.parameters import Parameters, cell_name, check_parameters
@@ -49,10 +50,12 @@ def checked(raw: dict[str, Any]) -> Parameters:
 
     Raises:
         ParameterError: an unknown key, a bad value, or a source, detector or judge that does not exist.
+        ReviewError: the review is missing or malformed.
     """
     parameters = check_parameters(raw)
     check_source_name(parameters.dataset.name)
     check_detector_name(parameters.detector)
     for judge in parameters.refinement.judge:
         check_detector_name(judge, "refinement.judge")
+    read_review(parameters.refinement.review)
     return parameters

@@ -59,6 +59,10 @@ class IncompleteRunError(IrpError):
     """Something that an earlier step must have written is missing or half-written."""
 
 
+class ReviewError(IrpError):
+    """A person's review cannot be honoured: the file is missing, malformed, or about other images."""
+
+
 class LineageError(IrpError):
     """A snapshot cannot be kept, found, restored or believed."""
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from irp_kedro.core import seeding
 from irp_kedro.core.judging import Apart, HeldOut, InSample, Judge, Panel
+from irp_kedro.core.review import NO_REVIEW, Review
 from irp_kedro.detectors.registry import DETECTORS, BankDetector, detector_type
 from irp_kedro.detectors.settings import DetectorSettings
 from irp_kedro.errors import IncompleteRunError, ParameterError
@@ -35,6 +36,7 @@ class LoopSettings:
     patches: PatchParameters = field(default_factory=PatchParameters)
     seed: int
     device: str
+    review: Review = NO_REVIEW
 
     @property
     def judges(self) -> tuple[str, ...]:

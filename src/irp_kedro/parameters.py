@@ -8,26 +8,25 @@ known key.
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from irp_kedro.errors import ParameterError, nearest
+from irp_kedro.errors import ParameterError, ReviewError, nearest
+from irp_kedro.measuring_parameters import (
+    CalibrationParameters,
+    Count,
+    EvaluationParameters,
+    Fraction,
+    Group,
+    LineageParameters,
+    ReportingParameters,
+    Text,
+)
 
 Strategy = Literal["vanilla", "one_shot_removal", "iterative_refinement"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-# Kedro hands over the empty value of `--params dataset.path=` as None.
-Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
-
-
-class Group(BaseModel):
-    """Base of every parameter group: immutable, unknown keys refused, no silent coercion of text."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
 class DatasetParameters(Group):
@@ -153,36 +152,7 @@ class RefinementParameters(Group):
     max_removed_fraction: Fraction = 0.4
     patience: Count = 1
     checkpoint_every: Count = 1
-
-
-class EvaluationParameters(Group):
-    """How results are measured."""
-
-    bootstrap_samples: Annotated[int, Field(ge=0)] = 1000
-    false_alarm_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    maps: Literal["none", "removed", "all"] = "all"
-    map_views: Count = 2
-    map_images: Annotated[int, Field(ge=0)] = 50
-
-
-class CalibrationParameters(Group):
-    """How the threshold factor is chosen on a clean set."""
-
-    false_removal_rate: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    factors: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        default=(0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5), min_length=1
-    )
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
-
-
-class LineageParameters(Group):
-    """Where and how every refined snapshot is versioned (decisions 0024 to 0026)."""
-
-    root: str = Field(default="data/lineage", min_length=1)
-    mode: Literal["dvc", "plain"] = "dvc"
-    content: Literal["source", "prepared"] = "source"
-    link: Literal["copy", "hardlink"] = "copy"
-    tree_every: Count = 1
+    review: Text = ""
 
 
 class Parameters(Group):
@@ -203,6 +173,7 @@ class Parameters(Group):
     refinement: RefinementParameters = RefinementParameters()
     evaluation: EvaluationParameters = EvaluationParameters()
     calibration: CalibrationParameters = CalibrationParameters()
+    reporting: ReportingParameters = ReportingParameters()
     lineage: LineageParameters = LineageParameters()
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     seed: int = Field(default=0, ge=0)
@@ -253,18 +224,36 @@ def result_digest(parameters: Parameters) -> str:
     """Return 8 hex digits that identify every parameter able to change a result.
 
     Device, data_root, cell and lineage say where work is done and kept, batch and shard sizes of extraction how
-    it is cut up, checkpoints how much of it a kill loses, and calibration changes no run: they are left out.
+    it is cut up, checkpoints how much of it a kill loses, calibration changes no run and reporting only what is
+    shown of it: they are left out.
     """
-    left_out = {"device", "data_root", "cell", "lineage", "calibration"}
+    left_out = {"device", "data_root", "cell", "lineage", "calibration", "reporting"}
     tree = parameters.model_dump(mode="json", exclude=left_out)
     for key in ("batch_views", "shard_images"):
         del tree["features"][key]
     del tree["refinement"]["checkpoint_every"]
+    # A review counts by what it says, wherever it lies.
+    tree["refinement"]["review"] = review_digest(parameters.refinement.review)
     if parameters.dataset.name != "sample":
         del tree["sample"]
     if parameters.dataset.path:
         tree["dataset"]["path"] = PurePath(parameters.dataset.path).as_posix()
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def review_digest(path: str) -> str:
+    """Return the MD5 of a review's bytes, as DVC would; nothing where ``path`` is empty.
+
+    Raises:
+        ReviewError: the file cannot be read.
+    """
+    if not path:
+        return ""
+    try:
+        content = Path(path).expanduser().read_bytes()
+    except OSError as error:
+        raise ReviewError(f"refinement.review = '{path}' cannot be read: {error.strerror}.") from error
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def cell_name(parameters: Parameters) -> str:

@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 from rich.progress import Progress
 
 from irp_kedro.core.contamination import contaminate
-from irp_kedro.core.evaluation import image_metrics, rank_by_suspicion, removal_metrics
+from irp_kedro.core.detection_metrics import image_metrics
+from irp_kedro.core.evaluation import rank_by_suspicion, removal_metrics
 from irp_kedro.core.manifest import ANOMALOUS, NORMAL, as_manifest
 from irp_kedro.core.records import last_scores, removal_log
 from irp_kedro.datasets.sources import SourceRequest, find_source

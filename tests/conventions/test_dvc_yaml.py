@@ -36,31 +36,42 @@ WHERE = {"device", "data_root", "cell"}
 # Tracked in part, or not at all, though the nodes are handed the whole group.
 TRACKED: dict[str, dict[str, set[str]]] = {
     "refinement": {
-        "evaluation": {"evaluation.false_alarm_rate"},  # the rest is for the test split
         "parameters": set(),  # all of them, to write down which experiment this is
     },
-    "bank": {"dataset": set()},  # from the study's params.yaml
+    # The dataset comes from the study's params.yaml; a review is part of refinement.
+    "bank": {"dataset": set(), "refinement.review": set()},
     "cell": {
         "dataset": set(),
+        "refinement.review": set(),
         "contamination": {f"contamination.{key}" for key in ("definition", "on_shortage", "split_seed")},
         "parameters": set(),
     },
 }
 # Values come from conf/ and are tracked there; messages change no result.
-NEVER_FOLLOWED = {"irp_kedro", "irp_kedro.parameters", "irp_kedro.errors"}
+NEVER_FOLLOWED = {"irp_kedro", "irp_kedro.parameters", "irp_kedro.measuring_parameters", "irp_kedro.errors"}
 EXTRACTION = {f"irp_kedro.features.{module}" for module in ("extraction", "backbone", "views")}
 # Imported, but what it does for this stage is none of its results.
 # The judges' module for the name of the device, the others for the types in the registry's signatures.
 ASKED = {"irp_kedro.judges", "irp_kedro.core.detector", "irp_kedro.detectors.settings"}
 NOT_FOLLOWED = {
     **dict.fromkeys(["bank", "features"], ASKED),
-    **dict.fromkeys(["refinement", "oracle"], EXTRACTION),  # reaches them as features in the bank
+    **dict.fromkeys(["refinement", "oracle", "reporting"], EXTRACTION),  # reaches them as features in the bank
 }
 # They look up which features a detector works on; none of them runs.
 LOOKS_DETECTORS_UP = {"bank", "features"}
 # No node's outputs: sources, extraction and the loop add to them in place.
 FILLED = {"raw_folder", "feature_store", *(f"{strategy}.checkpoints" for strategy in STRATEGIES)}
-OVER_ALL_CELLS = {"auroc_by_contamination", "removals_by_contamination"}
+OVER_ALL_CELLS = {
+    "auroc_by_contamination",
+    "removals_by_contamination",
+    "recovery_by_contamination",
+    "table_1",
+    "table_2",
+    "auroc_figure",
+    "removals_figure",
+    "overview_page",
+}
+TEXT = {".csv", ".json", ".md"}  # of results: these are worth a line in git, pictures and pages are not
 
 
 @cache
@@ -135,6 +146,10 @@ def written_by(stage: PipelineStage) -> dict[str, dict[str, Any]]:
 
 def filled_by(stage: PipelineStage) -> dict[str, dict[str, Any]]:
     return {name: entry for name, entry in read_by(stage).items() if name in FILLED}
+
+
+def is_result(out: str) -> bool:
+    return "08_reporting" in out and PurePath(out).suffix in TEXT
 
 
 def relative(path: str) -> str:
@@ -253,7 +268,7 @@ def test_what_a_killed_stage_goes_on_from_is_not_deleted_before_it_runs(stages: 
 
 def test_images_and_features_are_not_copied_into_the_cache_and_results_go_to_git(stages: Stages) -> None:
     uncached = {relative(out.fs_path) for stage in stages.values() for out in stage.outs if not out.use_cache}
-    results = {out for stage in stages.values() for out in outs_of(stage) if "08_reporting" in out}
+    results = {out for stage in stages.values() for out in outs_of(stage) if is_result(out)}
     assert uncached == {"data/dvc/01_raw", "data/dvc/04_feature/store"} | results
 
 
@@ -264,7 +279,7 @@ def test_git_tracks_the_results_and_nothing_else_that_stages_write(stages: Stage
     done = subprocess.run(
         ["git", "check-ignore", *outs], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert set(done.stdout.splitlines()) == {out for out in outs if "08_reporting" not in out}
+    assert set(done.stdout.splitlines()) == {out for out in outs if not is_result(out)}
 
 
 def test_compiled_files_are_no_change_of_code(stages: Stages) -> None:

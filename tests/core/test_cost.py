@@ -4,22 +4,24 @@ import pytest
 from irp_kedro.core.cost import peak_memory_mb, run_cost
 
 NO_PATCHES = {"extracted": 0, "reused": 0, "seconds": 0.0}
+THRESHOLD = {"seconds": 1.5}
 HISTORY = pd.DataFrame({"epochs": [2, 3], "images": [10, 8], "seconds": [1.0, 3.0]})
 
 
 def test_an_image_counts_once_for_each_epoch_it_is_trained_in() -> None:
-    cost = run_cost({"extracted": 6, "reused": 4, "seconds": 2.0}, NO_PATCHES, HISTORY)
+    cost = run_cost({"extracted": 6, "reused": 4, "seconds": 2.0}, NO_PATCHES, HISTORY, THRESHOLD)
     assert cost["refinement_images_per_second"] == pytest.approx((2 * 10 + 1 * 8) / 4)
     assert cost["refinement_seconds"] == 4.0
+    assert cost["threshold_seconds"] == 1.5
 
 
 def test_a_bank_that_was_full_has_no_rate_of_extraction_whatever_the_other_one_has() -> None:
     full = {"extracted": 0, "reused": 10, "seconds": 0.1}
     filled = {"extracted": 6, "reused": 4, "seconds": 2.0}
-    cost = run_cost(full, filled, HISTORY)
+    cost = run_cost(full, filled, HISTORY, THRESHOLD)
     assert cost["extraction_images_per_second"] is None
     assert (cost["patch_extraction_seconds"], cost["patch_extraction_images_per_second"]) == (2.0, 3)
-    cost = run_cost(filled, full, HISTORY)
+    cost = run_cost(filled, full, HISTORY, THRESHOLD)
     assert cost["extraction_images_per_second"] == 3
     assert cost["patch_extraction_images_per_second"] is None
 

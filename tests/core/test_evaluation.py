@@ -1,17 +1,11 @@
-import json
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
 from irp_kedro.core.evaluation import (
-    _auroc,
     audit_removals,
-    image_metrics,
     label_free_threshold,
     rank_by_suspicion,
     removal_metrics,
@@ -52,73 +46,6 @@ LAST = {"a": 1.0, "b": 4.0, "c": 2.0}
 
 def suspicion(labels: dict[str, str] | None = None) -> pd.DataFrame:
     return rank_by_suspicion(LOG, training(**(labels or LABELS)), LAST)
-
-
-def metrics(scores: list[float], anomalous: list[int], **changes: Any) -> dict[str, Any]:
-    asked = {"threshold": 2.5, "bootstrap_samples": 200, "seed": 0, **changes}
-    return image_metrics(np.array(scores, dtype=float), np.array(anomalous, dtype=bool), **asked)
-
-
-@given(some_scores, some_scores)
-def test_auroc_is_scikit_learns_ties_included(normal: list[int], bad: list[int]) -> None:
-    labels = [0] * len(normal) + [1] * len(bad)
-    expected = roc_auc_score(labels, normal + bad)
-    assert _auroc(np.array(normal, dtype=float), np.array(bad, dtype=float)) == pytest.approx(expected)
-
-
-def test_image_metrics_of_four_images_by_hand() -> None:
-    found = metrics([1, 3, 2, 4], [0, 0, 1, 1])
-    assert found["image_auroc"] == 0.75  # 3 of 4 pairs in order
-    assert found["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
-    assert found["f1"] == 0.5  # one hit, one false alarm, one miss
-    assert found["false_alarm_rate"] == 0.5
-    assert (found["n_normal"], found["n_anomalous"], found["threshold"]) == (2, 2, 2.5)
-
-
-@given(st.integers(0, 10_000))
-def test_the_interval_contains_the_auroc(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    scores = [*rng.normal(0, 1, 40), *rng.normal(1, 1, 25)]
-    found = metrics(scores, [0] * 40 + [1] * 25, seed=seed)
-    low, high = found["image_auroc_interval"]
-    assert 0 <= low <= found["image_auroc"] <= high <= 1
-    assert high - low < 0.5
-
-
-def test_perfect_scores_leave_the_interval_no_width() -> None:
-    assert metrics([1, 2, 8, 9], [0, 0, 1, 1])["image_auroc_interval"] == [1.0, 1.0]
-
-
-def test_more_images_narrow_the_interval() -> None:
-    few = metrics([1, 3, 2, 4], [0, 0, 1, 1])["image_auroc_interval"]
-    many = metrics([1, 3, 2, 4] * 50, [0, 0, 1, 1] * 50)["image_auroc_interval"]
-    assert many[1] - many[0] < few[1] - few[0]
-
-
-def test_the_interval_is_repeatable_by_its_seed() -> None:
-    scores, labels = list(np.random.default_rng(1).random(40)), [0, 1] * 20
-    assert metrics(scores, labels, seed=1) == metrics(scores, labels, seed=1)
-    assert metrics(scores, labels, seed=1) != metrics(scores, labels, seed=2)
-
-
-def test_no_bootstrap_leaves_the_interval_out() -> None:
-    found = metrics([1, 3, 2, 4], [0, 0, 1, 1], bootstrap_samples=0)
-    assert found["image_auroc_interval"] is None
-    assert found["image_auroc"] == 0.75
-
-
-@pytest.mark.parametrize("label", [0, 1])
-def test_one_class_alone_has_counts_and_nothing_else(label: int) -> None:
-    found = metrics([1, 2, 3], [label] * 3)
-    assert found["n_anomalous"] == 3 * label
-    defined = {key for key, value in found.items() if value is not None}
-    assert defined == {"n_normal", "n_anomalous", "threshold"}
-    assert found.keys() == metrics([1, 2, 3], [0, 1, 1]).keys()
-
-
-def test_image_metrics_are_plain_json() -> None:
-    found = metrics([1, 3, 2, 4], [0, 0, 1, 1])
-    assert json.loads(json.dumps(found)) == found
 
 
 @given(some_scores, st.sampled_from([0.05, 0.1, 0.5]))

@@ -10,11 +10,18 @@ from irp_kedro.core.refinement import RefinementCycle
 from irp_kedro.detectors.gaussian import Gaussian
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 from irp_kedro.parameters import EvaluationParameters, FlowParameters, TrainingParameters, ViewParameters
-from irp_kedro.pipelines.evaluation.nodes import audit, map_anomalies, measure, score_test_split
+from irp_kedro.pipelines.evaluation.nodes import (
+    audit,
+    map_anomalies,
+    measure,
+    score_test_split,
+    trace_errors,
+)
 from irp_kedro.strategies import CycleResult
 
 HISTORY = pd.DataFrame({"cycle": [0], "epochs": [2], "images": [3], "seconds": [1.5], "stop": ["done"]})
 BANK = {"extracted": 4, "reused": 0, "seconds": 2.0}
+THRESHOLD = {"threshold": 2.0, "false_alarm_rate": 0.05, "scores": "held_out", "n_images": 3, "seconds": 1.0}
 PATCHES = {"extracted": 4, "reused": 0, "seconds": 8.0}
 LOG = pd.DataFrame({"cycle": [1], "action": ["removed"], "image_id": ["id1"], "score": [9.0]})
 
@@ -53,6 +60,7 @@ def test_metrics_join_labels_by_id_and_count_the_cost(manifest_of: Any) -> None:
         {"achieved_contamination": 1 / 3},
         BANK,
         PATCHES,
+        THRESHOLD,
         EvaluationParameters(bootstrap_samples=10),
         seed=0,
     )
@@ -61,6 +69,8 @@ def test_metrics_join_labels_by_id_and_count_the_cost(manifest_of: Any) -> None:
     assert metrics["removals"]["precision"] == 1.0
     assert metrics["cost"]["extraction_images_per_second"] == 2.0
     assert metrics["cost"]["patch_extraction_images_per_second"] == 0.5
+    assert metrics["threshold"] == {key: value for key, value in THRESHOLD.items() if key != "seconds"}
+    assert metrics["cost"]["threshold_seconds"] == 1.0
 
 
 def test_without_test_labels_there_is_no_auroc(manifest_of: Any) -> None:
@@ -70,7 +80,7 @@ def test_without_test_labels_there_is_no_auroc(manifest_of: Any) -> None:
     _, suspicion = audit(LOG, training, snapshots())
     record = {"achieved_contamination": None}
     metrics = measure(
-        scores, nothing, suspicion, HISTORY, record, BANK, PATCHES, EvaluationParameters(), seed=0
+        scores, nothing, suspicion, HISTORY, record, BANK, PATCHES, THRESHOLD, EvaluationParameters(), seed=0
     )
     assert metrics["image"] == {"labels_known": False, "n_images": 0}
     assert metrics["removals"] == {"n_images": 3, "n_removed": 1, "labels_known": False}
@@ -122,7 +132,29 @@ def test_a_test_image_that_was_scored_twice_is_no_average_but_an_error(manifest_
     _, suspicion = audit(LOG, training, snapshots())
     record = {"achieved_contamination": 1 / 3}
     with pytest.raises(pd.errors.MergeError):
-        measure(scores, test, suspicion, HISTORY, record, BANK, PATCHES, EvaluationParameters(), seed=0)
+        measure(
+            scores, test, suspicion, HISTORY, record, BANK, PATCHES, THRESHOLD, EvaluationParameters(), seed=0
+        )
+
+
+def test_errors_are_traced_by_threshold_and_by_type_of_defect(manifest_of: Any) -> None:
+    training = manifest_of(("train", "normal", ""), ("train", "anomalous", "dent"), ("train", "normal", ""))
+    test = manifest_of(("test", "anomalous", "dent"), ("test", "normal", ""))
+    scores = pd.DataFrame({"image_id": ["id1", "id0"], "score": [1.0, 5.0], "threshold": 2.0})
+    _, suspicion = audit(LOG, training, snapshots())
+    curve, types = trace_errors(scores, test, suspicion, EvaluationParameters(bootstrap_samples=10), seed=0)
+    assert curve["tpr"].tolist()[-1] == 1.0
+    assert types[["defect_type", "image_auroc", "injected", "removed"]].to_numpy().tolist() == [
+        ["dent", 1.0, 1, 1]
+    ]
+
+
+def test_without_labels_there_is_no_curve_and_no_type(manifest_of: Any) -> None:
+    training = manifest_of(*[("train", "unknown", "")] * 3)
+    scores = pd.DataFrame({"image_id": [], "score": [], "threshold": []}).astype({"image_id": str})
+    _, suspicion = audit(LOG, training, snapshots())
+    for found in trace_errors(scores, manifest_of(), suspicion, EvaluationParameters(), seed=0):
+        assert found.empty
 
 
 def test_no_maps_are_made_where_none_are_asked_for(manifest_of: Any, bank_of: Any, no_patches: Any) -> None:

@@ -7,6 +7,8 @@ import torch
 
 from irp_kedro.core.refinement import RefinementCycle
 from irp_kedro.core.removal import Decision
+from irp_kedro.core.review import COLUMNS as REVIEW_COLUMNS
+from irp_kedro.core.review import Review
 from irp_kedro.datasets.refinement_checkpoints import Checkpoint
 from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.features.bank import FeatureBank
@@ -31,10 +33,13 @@ from irp_kedro.pipelines.refinement.nodes import (
     list_snapshot_contents,
     record_refinement,
     settle_loop,
+    settle_threshold,
     state_provenance,
 )
 from irp_kedro.strategies import CycleResult, ResumePoint
 
+NO_REVIEW = pd.DataFrame(columns=list(REVIEW_COLUMNS), dtype=str)
+REVIEW = pd.DataFrame([("id0", "a" * 32, "keep", "Ada", "")], columns=list(REVIEW_COLUMNS))
 MODEL = TrainedDetector(detector="gaussian", tensors={"mean": torch.zeros(1)}, config={"name": "detector"})
 IMAGES = [
     StoredImage(
@@ -54,6 +59,7 @@ def settings() -> LoopSettings:
         PatchParameters(),
         seed=3,
         device="cpu",
+        review=REVIEW,
     )
     return settled
 
@@ -102,7 +108,7 @@ def test_paths_are_joined_after_the_loop(
     manifest_of: Any, snapshots: list[CycleResult], settings: LoopSettings
 ) -> None:
     training = manifest_of(*[("train", "unknown", "")] * 3)
-    kept, log, history, _ = record_refinement(snapshots, training, settings, EvaluationParameters())
+    kept, log, history = record_refinement(snapshots, training, settings)
     assert list(kept["image_id"]) == ["id0", "id2"]
     assert log[["image_id", "path"]].to_numpy().tolist() == [["id1", "/images/1.png"]]
     assert log["judge"].tolist() == ["patch_memory+gaussian"]
@@ -113,8 +119,15 @@ def test_the_model_keeps_a_threshold_that_no_test_label_has_seen(
     manifest_of: Any, snapshots: list[CycleResult], settings: LoopSettings
 ) -> None:
     training = manifest_of(*[("train", "unknown", "")] * 3)
-    model = record_refinement(snapshots, training, settings, EvaluationParameters(false_alarm_rate=0.5))[3]
+    asked = EvaluationParameters(false_alarm_rate=0.5, threshold_scores="in_sample")
+    model, scores, record = settle_threshold(snapshots, training, None, None, None, settings, asked)
     assert model.config == {"name": "detector", "threshold": 2.0, "false_alarm_rate": 0.5}
+    assert set(scores["image_id"]) == {"id0", "id2"}
+    assert (record["threshold"], record["scores"]) == (2.0, "in_sample")
+
+
+def test_the_loop_gets_digests_and_decisions_of_a_review_and_nothing_else(settings: LoopSettings) -> None:
+    assert settings.review == Review(keep=frozenset({"a" * 32}))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -171,6 +184,7 @@ def settle_gaussian() -> LoopSettings:
         PatchParameters(),
         seed=0,
         device="cpu",
+        review=NO_REVIEW,
     )
     return settled
 

@@ -45,7 +45,7 @@ def test_a_cell_is_summed_up_as_a_table_and_as_a_page() -> None:
 
 def test_the_tables_over_all_cells_take_every_cell_found() -> None:
     both = pd.concat([summary_of(0), summary_of(1)])
-    auroc, removals = tabulate_cells(summary_of(1), both)
+    auroc, removals, *_ = tabulate_cells(summary_of(1), both)
     assert auroc["cells"].tolist() == [2] * 4
     assert set(removals["strategy"]) == {"one_shot_removal", "iterative_refinement"}
 
@@ -56,5 +56,5 @@ def test_tables_without_the_cell_just_summarised_are_refused() -> None:
 
 
 def test_a_cell_alone_has_tables_of_its_own() -> None:
-    auroc, _ = tabulate_cells(summary_of(0), summary_of(0))
+    auroc, *_ = tabulate_cells(summary_of(0), summary_of(0))
     assert auroc["cells"].tolist() == [1] * 4

@@ -281,7 +281,7 @@ def _show_diff(found: "SnapshotDiff") -> None:
     for image in found.removed:
         decision = found.decisions.get(image.image_id)
         values = (
-            [f"{decision['cycle']}", f"{decision['score']:.3f}", f"{decision['threshold']:.3f}"]
+            [f"{decision['cycle']}", *(_shown(decision[key]) for key in ("score", "threshold"))]
             if decision
             else []
         )
@@ -289,3 +289,7 @@ def _show_diff(found: "SnapshotDiff") -> None:
     for image in found.restored:
         table.add_row("+", image.original)
     console.print(table)
+
+
+def _shown(value: float | None) -> str:
+    return "review" if value is None else f"{value:.3f}"

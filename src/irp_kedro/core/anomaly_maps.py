@@ -10,7 +10,7 @@ import pandas as pd
 
 from irp_kedro.core.evaluation import removed_ids
 from irp_kedro.errors import IncompleteRunError
-from irp_kedro.parameters import EvaluationParameters
+from irp_kedro.measuring_parameters import EvaluationParameters
 
 Maps = npt.NDArray[np.float16]
 

@@ -9,7 +9,10 @@ import pandas as pd
 
 
 def run_cost(
-    extraction: Mapping[str, Any], patches: Mapping[str, Any], history: pd.DataFrame
+    extraction: Mapping[str, Any],
+    patches: Mapping[str, Any],
+    history: pd.DataFrame,
+    threshold: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return seconds and images a second of extraction and of the loop, and the peak of memory.
 
@@ -17,6 +20,7 @@ def run_cost(
         extraction: what filling the bank cost in this run: ``extracted``, ``reused``, ``seconds``.
         patches: the same of the bank of patches.
         history: of the cycles; an image counts once for each epoch it is trained in.
+        threshold: how the threshold was settled; only ``seconds`` is read.
     """
     epochs = history["epochs"].diff().fillna(history["epochs"])
     trained, seconds = float((epochs * history["images"]).sum()), float(history["seconds"].sum())
@@ -29,6 +33,7 @@ def run_cost(
         "patch_extraction_images_per_second": _rate(patches["extracted"], patches["seconds"]),
         "refinement_seconds": seconds,
         "refinement_images_per_second": _rate(trained, seconds),
+        "threshold_seconds": threshold["seconds"],
         "peak_memory_mb": peak_memory_mb(),
     }
 

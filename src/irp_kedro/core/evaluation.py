@@ -1,4 +1,4 @@
-"""Was it right? Labels meet scores and removals here, and nowhere before."""
+"""Was it right? Labels meet removals here, and scores in ``detection_metrics``; nowhere before."""
 
 from collections.abc import Collection
 from typing import Any
@@ -6,13 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+from sklearn.metrics import average_precision_score
 
-from irp_kedro.core import seeding
 from irp_kedro.core.manifest import ANOMALOUS, labels_known
 from irp_kedro.core.removal import ranking
 
-Labels = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
 
 
@@ -23,37 +21,6 @@ def label_free_threshold(training_scores: Values, *, false_alarm_rate: float) ->
     95.0
     """
     return float(np.quantile(training_scores, 1 - false_alarm_rate))
-
-
-def image_metrics(
-    scores: Values, anomalous: Labels, *, threshold: float, bootstrap_samples: int, seed: int
-) -> dict[str, Any]:
-    """Return image AUROC with a 95 % bootstrap interval, average precision, and F1 at ``threshold``.
-
-    Args:
-        scores: (n_images,), higher = more anomalous.
-        anomalous: (n_images,).
-        threshold: fixed before any test label was read.
-        bootstrap_samples: 0 leaves the interval out.
-        seed: of the bootstrap.
-
-    Returns:
-        Values, or ``None`` for each where only one class is present.
-    """
-    counts = {"n_normal": int((~anomalous).sum()), "n_anomalous": int(anomalous.sum())}
-    flagged = scores > threshold
-    if anomalous.all() or not anomalous.any():
-        undefined = ("image_auroc", "image_auroc_interval", "average_precision", "f1", "false_alarm_rate")
-        return {**counts, **dict.fromkeys(undefined), "threshold": threshold}
-    return {
-        **counts,
-        "image_auroc": float(roc_auc_score(anomalous, scores)),
-        "image_auroc_interval": _bootstrap_interval(scores, anomalous, bootstrap_samples, seed),
-        "average_precision": float(average_precision_score(anomalous, scores)),
-        "f1": float(f1_score(anomalous, flagged)),
-        "false_alarm_rate": float(flagged[~anomalous].mean()),
-        "threshold": threshold,
-    }
 
 
 def rank_by_suspicion(
@@ -135,22 +102,3 @@ def removal_metrics(suspicion: pd.DataFrame) -> dict[str, Any]:
         "false_removal_rate": good_removed / n_good if n_good else None,
         "ranking_average_precision": float(average_precision_score(anomalous, ranked)) if n_bad else None,
     }
-
-
-def _bootstrap_interval(scores: Values, anomalous: Labels, samples: int, seed: int) -> list[float] | None:
-    if samples == 0:
-        return None
-    rng = seeding.stream(seed, "bootstrap")
-    # Resampled within each class: a resample without one of them has no AUROC.
-    normal, bad = scores[~anomalous], scores[anomalous]
-    values = [_auroc(rng.choice(normal, len(normal)), rng.choice(bad, len(bad))) for _ in range(samples)]
-    low, high = np.quantile(values, [0.025, 0.975])
-    return [float(low), float(high)]
-
-
-def _auroc(normal: Values, bad: Values) -> float:
-    """Return the probability that a bad score exceeds a normal one, ties counted half (Mann-Whitney)."""
-    ordered = np.sort(normal)
-    below = np.searchsorted(ordered, bad, side="left")
-    up_to = np.searchsorted(ordered, bad, side="right")
-    return float((below + up_to).mean() / 2 / len(normal))

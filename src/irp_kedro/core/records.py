@@ -6,6 +6,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from irp_kedro.core.refinement import RefinementCycle
+from irp_kedro.core.removal import REVIEW
 
 LOG_COLUMNS = (
     "cycle",
@@ -40,17 +41,17 @@ def removal_log(
         policy: name of the removal policy.
         scoring: ``in_sample`` or ``held_out``.
         detector: name of the detector that was trained.
-        judge: name of the detector that decided.
+        judge: name of the detector that decided; what a person decided says ``review`` in its place, and in
+            that of policy and scoring.
     """
     paths = dict(zip(manifest["image_id"], manifest["path"], strict=True))
+    by_loop = {"policy": policy, "scoring": scoring, "judge": judge}
     rows = [
         {
             **asdict(decision),
             "path": paths[decision.image_id],
-            "policy": policy,
-            "scoring": scoring,
             "detector": detector,
-            "judge": judge,
+            **(dict.fromkeys(by_loop, REVIEW) if decision.by == REVIEW else by_loop),
         }
         for cycle in cycles
         for decision in cycle.decisions

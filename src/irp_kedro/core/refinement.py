@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from irp_kedro.core.detector import AnomalyDetector, BlindSet, Rows, Scores
 from irp_kedro.core.judging import NOBODY, Judge
-from irp_kedro.core.removal import AllAbove, Decision, RemovalPolicy, WorstOnly
+from irp_kedro.core.removal import REVIEW, AllAbove, Decision, RemovalPolicy, WorstOnly
+from irp_kedro.core.review import NO_REVIEW, Review
 from irp_kedro.core.threshold import threshold
+from irp_kedro.errors import ReviewError
 from irp_kedro.parameters import RefinementParameters, Strategy
 
 
@@ -21,7 +23,7 @@ class RefinementCycle:
     Attributes:
         cycle: 0 is the set before anything was removed.
         kept: ids of the images in the set after this cycle, in blind order.
-        decisions: who left, worst first, then who returned.
+        decisions: who left, worst first, then who returned; in cycle 0, what a person's review decided.
         judged: score that the judge gave each image in this cycle, by id; where images may return, those that
             have left are among them; empty where nobody judged.
         median_score: of the scores of the judge's reference; ``None`` where nobody judged.
@@ -59,16 +61,25 @@ class LoopPlan:
     rule: RefinementParameters
     max_cycles: int
     total_epochs: int
+    review: Review = NO_REVIEW
 
 
-def plan_for(strategy: Strategy, rule: RefinementParameters, total_epochs: int) -> LoopPlan:
-    """Return the loop of a strategy: vanilla never judges, one-shot removal judges once."""
+def plan_for(
+    strategy: Strategy, rule: RefinementParameters, total_epochs: int, review: Review = NO_REVIEW
+) -> LoopPlan:
+    """Return the loop of a strategy: vanilla neither judges nor honours a review, one-shot judges once."""
     worst_only = rule.policy == "worst_only"
     policy: RemovalPolicy = WorstOnly() if worst_only else AllAbove(rule.max_removed_per_cycle)
-    plan = LoopPlan(policy=policy, rule=rule, max_cycles=rule.max_cycles, total_epochs=total_epochs)
+    plan = LoopPlan(
+        policy=policy,
+        rule=rule,
+        max_cycles=rule.max_cycles,
+        total_epochs=total_epochs,
+        review=review,
+    )
     match strategy:
         case "vanilla":
-            return replace(plan, max_cycles=0)
+            return replace(plan, max_cycles=0, review=NO_REVIEW)
         case "one_shot_removal":
             return replace(plan, max_cycles=min(1, rule.max_cycles), policy=AllAbove())
         case "iterative_refinement":
@@ -85,6 +96,7 @@ def refine(
     """Refine a training set: yield the set before, then one cycle at a time; the last one carries its reason.
 
     Where images may return (``rule.restore``), those that left are judged again by the judge of each cycle.
+    What a person has reviewed is settled before the first cycle (decision 0034).
 
     Whatever is left of the epoch budget when the loop stops is spent on the set it stopped with, and the last
     epoch counts: no split chooses an earlier one (decision 0010).
@@ -97,10 +109,12 @@ def refine(
         past: cycles already done, from 0, of a loop that was interrupted; they are not yielded again.
     """
     rule = plan.rule
-    training: Rows = np.arange(len(images))
+    dismissed = plan.review.removed_rows(images)
+    training: Rows = np.setdiff1d(np.arange(len(images)), dismissed)
+    _refuse_to_train_on_nothing(training)
     if plan.max_cycles == 0:
         losses = detector.fit(training, epochs=plan.total_epochs)
-        untouched = _untouched(images, training, losses, plan.total_epochs)
+        untouched = _untouched(images, training, losses, plan)
         yield _last(untouched, detector, images, training, "no cycle asked for")
         return
     if past:
@@ -108,16 +122,16 @@ def refine(
     else:
         losses = _fit(detector, training, rule.pretrain_epochs)  # line 2
         spent, quiet = rule.pretrain_epochs, 0
-        yield _untouched(images, training, losses, spent)
+        yield replace(_untouched(images, training, losses, plan), epochs=spent)
     for cycle in range(max(1, len(past)), plan.max_cycles + 1):  # lines 13-15
         judged = _judge(judge, images, training, rule, cycle)  # lines 3 and 4, Eq. 5
-        returning = judged.returning() if rule.restore else NOBODY
-        allowed = _may_leave(images, training, rule) + len(returning)
-        leaving = judged.leaving(plan.policy, allowed)  # lines 5-6, may be empty
+        returning = np.setdiff1d(judged.returning(), dismissed) if rule.restore else NOBODY
+        allowed = _may_leave(images, training, plan) + len(returning)
+        leaving = judged.leaving(plan.policy, allowed, plan.review.kept_rows(images))  # lines 5-6, may be empty
         record = judged.record(cycle, images, leaving, returning)
         training = np.union1d(np.setdiff1d(training, leaving), returning)  # lines 7-10, Eq. 6
         quiet = 0 if record.decisions else quiet + 1
-        stop = _stop_reason(cycle, plan, quiet=quiet, allowed=_may_leave(images, training, rule))
+        stop = _stop_reason(cycle, plan, quiet=quiet, allowed=_may_leave(images, training, plan))
         epochs = plan.total_epochs - spent if stop else rule.epochs_per_cycle
         losses = _fit(detector, training, epochs)  # line 12
         spent += epochs
@@ -138,8 +152,10 @@ class _Judged:
     median: float
     limit: float
 
-    def leaving(self, policy: RemovalPolicy, allowed: int) -> Rows:
-        chosen = policy.select(self.scores[self.inside], self.limit, allowed=max(0, allowed))
+    def leaving(self, policy: RemovalPolicy, allowed: int, locked: Rows) -> Rows:
+        # The judge saw the locked images like all others; only the policy does not.
+        scores = np.where(np.isin(self.rows, locked), -np.inf, self.scores)[self.inside]
+        chosen = policy.select(scores, self.limit, allowed=max(0, allowed))
         return self.rows[self.inside][chosen]
 
     def returning(self) -> Rows:
@@ -202,8 +218,15 @@ def _fit(detector: AnomalyDetector, training: Rows, epochs: int) -> list[float]:
     return detector.fit(training, epochs=epochs) if epochs else []
 
 
-def _may_leave(images: BlindSet, training: Rows, rule: RefinementParameters) -> int:
-    return int(rule.max_removed_fraction * len(images)) - (len(images) - len(training))
+def _may_leave(images: BlindSet, training: Rows, plan: LoopPlan) -> int:
+    # What a person removed is not held against the loop.
+    judged = len(images) - len(plan.review.removed_rows(images))
+    return int(plan.rule.max_removed_fraction * judged) - (judged - len(training))
+
+
+def _refuse_to_train_on_nothing(training: Rows) -> None:
+    if not len(training):
+        raise ReviewError("The review removes every image of the training set; nothing is left to train on.")
 
 
 def _stop_reason(cycle: int, plan: LoopPlan, *, quiet: int, allowed: int) -> str:
@@ -217,9 +240,31 @@ def _stop_reason(cycle: int, plan: LoopPlan, *, quiet: int, allowed: int) -> str
     return ""
 
 
-def _untouched(images: BlindSet, training: Rows, losses: list[float], epochs: int) -> RefinementCycle:
-    kept = _ids(images, training)
-    return RefinementCycle(cycle=0, kept=kept, judged={}, losses=tuple(losses), epochs=epochs, final_scores={})
+def _untouched(images: BlindSet, training: Rows, losses: list[float], plan: LoopPlan) -> RefinementCycle:
+    return RefinementCycle(
+        cycle=0,
+        kept=_ids(images, training),
+        decisions=tuple(_reviewed(images, plan.review)),
+        judged={},
+        losses=tuple(losses),
+        epochs=plan.total_epochs,
+        final_scores={},
+    )
+
+
+def _reviewed(images: BlindSet, review: Review) -> Iterator[Decision]:
+    for action, rows in (("removed", review.removed_rows(images)), ("kept", review.kept_rows(images))):
+        for row in rows.tolist():
+            yield Decision(
+                cycle=0,
+                action=action,
+                image_id=images.image_ids[row],
+                digest=images.digests[row],
+                score=None,
+                median_score=None,
+                threshold=None,
+                by=REVIEW,
+            )
 
 
 def _last(

@@ -8,6 +8,8 @@ import numpy as np
 
 from irp_kedro.core.detector import Rows, Scores
 
+JUDGE, REVIEW = "judge", "review"
+
 
 class RemovalPolicy(Protocol):
     """Chooses among the images above the threshold."""
@@ -53,19 +55,21 @@ class Decision:
     """One row of the removal log.
 
     Attributes:
-        action: ``removed`` or ``restored``.
-        score: at the moment of the decision, higher = more anomalous.
-        median_score: of the images judged in that cycle.
-        threshold: what the score was held against.
+        action: ``removed`` or ``restored``; ``kept`` where a person's review holds an image in the set.
+        score: at the moment of the decision, higher = more anomalous; ``None`` where a review decided.
+        median_score: of the images judged in that cycle; ``None`` where a review decided.
+        threshold: what the score was held against; ``None`` where a review decided.
+        by: ``judge`` or ``review``.
     """
 
     cycle: int
     action: str
     image_id: str
     digest: str
-    score: float
-    median_score: float
-    threshold: float
+    score: float | None
+    median_score: float | None
+    threshold: float | None
+    by: str = JUDGE
 
 
 def ranking(removed: Sequence[str], remaining: dict[str, float]) -> list[str]:

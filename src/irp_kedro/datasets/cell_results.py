@@ -6,6 +6,9 @@ from typing import Any, NoReturn
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
+# Digests may be all digits.
+TEXT = {"setting": str, "configuration": str}
+
 
 class CellResultsDataset(AbstractDataset[NoReturn, pd.DataFrame]):
     """Every cell's summary table, laid under each other.
@@ -22,7 +25,7 @@ class CellResultsDataset(AbstractDataset[NoReturn, pd.DataFrame]):
 
     def load(self) -> pd.DataFrame:
         """Return all rows; none where no cell has finished."""
-        tables = [pd.read_csv(path) for path in sorted(self._filepath.glob(f"*/{self._table}"))]
+        tables = [pd.read_csv(path, dtype=TEXT) for path in sorted(self._filepath.glob(f"*/{self._table}"))]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
     def save(self, data: NoReturn) -> NoReturn:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,13 @@ class Preparation:
             box = centre_square(*image.size) if self.crop == "centre" else None
             resized = as_rgb(image).resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
         return np.asarray(resized)
+
+    def prepare_mask(self, mask: Mask) -> Mask:
+        """Return a mask (height, width) of a whole image as (size, size): what :meth:`read` does, unblended."""
+        image = Image.fromarray(mask.astype(np.uint8) * 255)
+        box = centre_square(*image.size) if self.crop == "centre" else None
+        resized = image.resize((self.size, self.size), Image.Resampling.NEAREST, box=box)
+        return np.asarray(resized) > 0
 
 
 def centre_square(width: int, height: int) -> tuple[int, int, int, int]:

@@ -89,8 +89,13 @@ def _decisions(
     rows = pd.concat(tables) if tables else pd.DataFrame(columns=["action", "image_id"])
     rows = rows[rows["action"] == "removed"].drop_duplicates("image_id", keep="last").set_index("image_id")
     return {
-        str(image_id): {"cycle": int(cycle), "score": float(score), "threshold": float(threshold)}
+        str(image_id): {"cycle": int(cycle), "score": _number(score), "threshold": _number(threshold)}
         for image_id, cycle, score, threshold in zip(
             rows.index, rows["cycle"], rows["score"], rows["threshold"], strict=True
         )
     }
+
+
+def _number(text: Any) -> float | None:  # noqa: ANN401 - a cell of a table
+    """Return a number of the removal log; none where a person's review decided and nothing was scored."""
+    return None if text == "" else float(text)

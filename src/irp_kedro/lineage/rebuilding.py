@@ -84,6 +84,6 @@ def _names(snapshot: Snapshot, images: Sequence[StoredImage], store: LineageStor
         for action, image_id in zip(rows["action"], rows["image_id"], strict=True):
             if action == "restored":
                 names[name_of[image_id]] = None
-            else:
+            elif action == "removed":
                 names.pop(name_of[image_id], None)
     return list(names)

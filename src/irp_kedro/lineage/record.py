@@ -42,6 +42,7 @@ class Provenance:
         code: digest of the source files that ran.
         versions: of Python, this project and what it computes with.
         device: that the loop ran on.
+        review: MD5 of the person's review that was honoured; empty where there is none.
     """
 
     cell: str
@@ -55,6 +56,7 @@ class Provenance:
     code: str
     device: str
     versions: Mapping[str, str]
+    review: str = ""
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def continues(self, earlier: "Provenance") -> bool:

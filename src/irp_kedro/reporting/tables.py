@@ -7,7 +7,7 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
-from irp_kedro.parameters import STRATEGIES, cell_name, check_parameters, result_digest
+from irp_kedro.parameters import STRATEGIES, Parameters, cell_name, check_parameters, result_digest
 
 SHOWN = {
     "image_auroc": "image AUROC",
@@ -15,6 +15,10 @@ SHOWN = {
     "image_auroc_high": "to",
     "average_precision": "AP",
     "f1": "F1",
+    "false_alarm_rate": "false alarms",
+    "fpr_at_95_tpr": "FPR at 95 % TPR",
+    "pixel_auroc": "pixel AUROC",
+    "aupro": "AUPRO",
     "n_removed": "removed",
     "bad_removed": "bad",
     "good_removed": "good",
@@ -44,11 +48,24 @@ def summarise(parameters: Mapping[str, Any], metrics: Mapping[str, Mapping[str, 
         "detector": checked.detector,
         "seed": checked.seed,
         "setting": result_digest(checked.model_copy(update={"seed": 0})),
+        "configuration": configuration_digest(checked),
     }
     rows = [{**cell, "strategy": name, **_strategy_row(metrics[name])} for name in STRATEGIES]
     if metrics["oracle"]["available"]:
         rows.append({**cell, "strategy": "oracle", **_image_row(metrics["oracle"]["image"])})
     return pd.DataFrame(rows)
+
+
+def configuration_digest(parameters: Parameters) -> str:
+    """Return 8 hex digits that identify how a set is refined and measured, whatever set, level and seed are."""
+    level = parameters.contamination.model_copy(update={"level": Parameters().contamination.level})
+    anywhere = {
+        "seed": 0,
+        "contamination": level,
+        "dataset": Parameters().dataset,
+        "sample": Parameters().sample,
+    }
+    return result_digest(parameters.model_copy(update=anywhere))
 
 
 def as_markdown(summary: pd.DataFrame) -> str:
@@ -126,8 +143,12 @@ def removals_by_contamination(cells: pd.DataFrame) -> pd.DataFrame:
 
 def _over_seeds(cells: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     # "setting" digests every parameter but the seed: cells that differ in anything else are never averaged.
-    keys = ["dataset", "product_class", "definition", "detector", "strategy", "level", "setting"]
-    grouped = cells.assign(product_class=cells["product_class"].fillna("")).groupby(keys)
+    keys = ["dataset", "product_class", "definition", "detector", "strategy", "level"]
+    keys += ["setting", "configuration"]
+    # Cells of an earlier version state no configuration.
+    stated = cells["configuration"].fillna("") if "configuration" in cells else ""
+    filled = cells.assign(product_class=cells["product_class"].fillna(""), configuration=stated)
+    grouped = filled.groupby(keys)
     parts = [
         grouped[column].agg(["mean", "std"]).rename(columns={"mean": name, "std": f"{name}_seed_std"})
         for column, name in columns.items()
@@ -146,6 +167,8 @@ def _strategy_row(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "removal_recall": removals.get("recall"),
         "false_removal_rate": removals.get("false_removal_rate"),
         "ranking_average_precision": removals.get("ranking_average_precision"),
+        "pixel_auroc": metrics.get("pixel", {}).get("pixel_auroc"),
+        "aupro": metrics.get("pixel", {}).get("aupro"),
         "cycles": metrics["loop"]["cycles"],
         **metrics["cost"],
     }
@@ -159,6 +182,8 @@ def _image_row(image: Mapping[str, Any]) -> dict[str, Any]:
         "image_auroc_high": high,
         "average_precision": image.get("average_precision"),
         "f1": image.get("f1"),
+        "false_alarm_rate": image.get("false_alarm_rate"),
+        "fpr_at_95_tpr": image.get("fpr_at_95_tpr"),
     }
 
 
@@ -174,7 +199,8 @@ def _format(column: str, value: Any) -> str:  # noqa: ANN401 - a cell of a table
 
 LEGEND = """\
 `image AUROC`, its 95 % bootstrap interval, average precision (`AP`) and `F1` are of the frozen test split; the
-threshold of F1 was stored with the model before any test label was read. `removed` counts images that left
+threshold of F1 and `false alarms` was stored with the model before any test label was read; `FPR at 95 % TPR`
+is the share of good images flagged where 95 % of the defects are found. `removed` counts images that left
 the training set: `bad` were injected defects, `good` were not. `false removals` is the share of good images
 removed. `ranking AP` is the average precision of the order in which images were suspected. `oracle` is the same
 detector on the truly clean set: the ceiling. `seconds` is the time of the loop."""

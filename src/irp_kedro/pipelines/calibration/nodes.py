@@ -8,8 +8,8 @@ import pandas as pd
 from irp_kedro.core.calibration import FACTOR_OF, choose_factor, false_removals, with_factor
 from irp_kedro.core.manifest import NORMAL, as_manifest
 from irp_kedro.errors import ParameterError
+from irp_kedro.measuring_parameters import CalibrationParameters
 from irp_kedro.parameters import (
-    CalibrationParameters,
     FlowParameters,
     PatchParameters,
     RefinementParameters,

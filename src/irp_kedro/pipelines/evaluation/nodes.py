@@ -6,15 +6,11 @@ import pandas as pd
 
 from irp_kedro.core.anomaly_maps import choose_images
 from irp_kedro.core.cost import run_cost
-from irp_kedro.core.evaluation import (
-    audit_removals,
-    image_metrics,
-    rank_by_suspicion,
-    removal_metrics,
-)
+from irp_kedro.core.detection_metrics import by_defect_type, image_metrics, roc_curve
+from irp_kedro.core.evaluation import audit_removals, rank_by_suspicion, removal_metrics
 from irp_kedro.core.manifest import ANOMALOUS, as_manifest, labels_known
 from irp_kedro.core.records import last_scores
-from irp_kedro.parameters import EvaluationParameters
+from irp_kedro.measuring_parameters import EvaluationParameters
 
 
 def score_test_split(
@@ -71,12 +67,13 @@ def measure(
     contamination_record: dict[str, Any],
     feature_bank_record: dict[str, Any],
     patch_bank_record: dict[str, Any],
+    threshold_record: dict[str, Any],
+    pixel_metrics: pd.DataFrame,
     evaluation: EvaluationParameters,
     seed: int,
 ) -> dict[str, Any]:
     """Return the metrics of one strategy: test images, removals, contamination and cost."""
-    test = as_manifest(test_manifest)
-    joined = test_scores.merge(test[["image_id", "label"]], on="image_id", validate="one_to_one")
+    test, joined = _joined(test_scores, test_manifest)
     image: dict[str, Any] = {"labels_known": labels_known(test), "n_images": len(test)}
     if image["labels_known"]:
         image |= image_metrics(
@@ -89,8 +86,56 @@ def measure(
     last = cycle_history.iloc[-1]
     return {
         "image": image,
+        "pixel": _of_every_type(pixel_metrics),
         "removals": removal_metrics(suspicion_ranking),
         "achieved_contamination": contamination_record["achieved_contamination"],
         "loop": {"cycles": int(last["cycle"]), "epochs": int(last["epochs"]), "stop": str(last["stop"])},
-        "cost": run_cost(feature_bank_record, patch_bank_record, cycle_history),
+        "threshold": {key: value for key, value in threshold_record.items() if key != "seconds"},
+        "cost": run_cost(feature_bank_record, patch_bank_record, cycle_history, threshold_record),
     }
+
+
+def trace_errors(
+    test_scores: pd.DataFrame,
+    test_manifest: pd.DataFrame,
+    suspicion_ranking: pd.DataFrame,
+    pixel_metrics: pd.DataFrame,
+    evaluation: EvaluationParameters,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the ROC curve, and AUROC and removals of each type of defect; both empty without labels."""
+    test, joined = _joined(test_scores, test_manifest)
+    labelled = joined if labels_known(test) else joined.iloc[:0]
+    anomalous = (labelled["label"] == ANOMALOUS).to_numpy(dtype=bool)
+    types = by_defect_type(
+        labelled,
+        suspicion_ranking,
+        threshold=float(test_scores["threshold"].iloc[0]) if len(test_scores) else float("nan"),
+        bootstrap_samples=evaluation.bootstrap_samples,
+        seed=seed,
+    )
+    pixels = pixel_metrics[["defect_type", "pixel_auroc", "aupro"]]
+    curve = roc_curve(labelled["score"].to_numpy(dtype=float), anomalous)
+    return curve, types.merge(pixels, on="defect_type", how="left")
+
+
+def measure_pixels(anomaly_maps: Any, test_manifest: pd.DataFrame, images: Any) -> pd.DataFrame:
+    """Return how well the maps find the defective pixels, where test images have masks."""
+    from irp_kedro.datasets.image_reading import read_mask
+    from irp_kedro.features import pixels
+
+    return pixels.measure_pixels(anomaly_maps, as_manifest(test_manifest), images.preparation, read_mask)
+
+
+def _of_every_type(pixel_metrics: pd.DataFrame) -> dict[str, Any]:
+    found = pixel_metrics[pixel_metrics["defect_type"] == "all"]
+    known = found.iloc[0] if len(found) else pd.Series({"images": 0, "regions": 0})
+    values = {name: known.get(name) for name in ("pixel_auroc", "aupro")}
+    counts = {name: int(known[name]) for name in ("images", "regions")}
+    return {**counts, **{name: None if pd.isna(value) else float(value) for name, value in values.items()}}
+
+
+def _joined(test_scores: pd.DataFrame, test_manifest: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    test = as_manifest(test_manifest)
+    known = test[["image_id", "label", "defect_type"]]
+    return test, test_scores.merge(known, on="image_id", validate="one_to_one")

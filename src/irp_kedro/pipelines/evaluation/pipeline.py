@@ -12,7 +12,7 @@ def create_pipeline() -> Pipeline:
 
 
 def _strategy_pipeline(strategy: Strategy) -> Pipeline:
-    own = {"model", "removal_log", "snapshots", "cycle_history"}
+    own = {"model", "removal_log", "snapshots", "cycle_history", "threshold_record"}
     return Pipeline(
         [
             Node(
@@ -45,6 +45,16 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
                 outputs="anomaly_maps",
             ),
             Node(
+                nodes.measure_pixels,
+                name="measure_pixels",
+                inputs={
+                    "anomaly_maps": "anomaly_maps",
+                    "test_manifest": "test_manifest",
+                    "images": "prepared_images",
+                },
+                outputs="pixel_metrics",
+            ),
+            Node(
                 nodes.audit,
                 name="audit_removals",
                 inputs={
@@ -65,10 +75,25 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
                     "contamination_record": "contamination_record",
                     "feature_bank_record": "feature_bank_record",
                     "patch_bank_record": "patch_bank_record",
+                    "threshold_record": "threshold_record",
+                    "pixel_metrics": "pixel_metrics",
                     "evaluation": "params:evaluation",
                     "seed": "params:seed",
                 },
                 outputs="metrics",
+            ),
+            Node(
+                nodes.trace_errors,
+                name="trace_errors",
+                inputs={
+                    "test_scores": "test_scores",
+                    "test_manifest": "test_manifest",
+                    "suspicion_ranking": "suspicion_ranking",
+                    "pixel_metrics": "pixel_metrics",
+                    "evaluation": "params:evaluation",
+                    "seed": "params:seed",
+                },
+                outputs=["roc_curve", "metrics_by_type"],
             ),
         ],
         namespace=strategy,

@@ -33,8 +33,25 @@ def read_images(
     return manifest
 
 
-def prepare_images(manifest: pd.DataFrame, preparation: PreparationParameters) -> Any:
-    """State how every image is cropped and resized, and how many defect masks the crop loses."""
+def read_review(manifest: pd.DataFrame, review: str | None) -> pd.DataFrame:
+    """Return what a person decided on images of this source; no row without a review."""
+    from irp_kedro.datasets import review_file
+
+    decided = review_file.read_review(review or "")
+    review_file.refuse_unknown(decided, manifest)
+    counts = Counter(decided["decision"])
+    if counts:
+        told = ", ".join(f"{count} {decision}" for decision, count in sorted(counts.items()))
+        logger.info("review: %s", told)
+    return decided
+
+
+def prepare_images(manifest: pd.DataFrame, preparation: PreparationParameters, review: pd.DataFrame) -> Any:
+    """State how every image is cropped and resized, and how many defect masks the crop loses.
+
+    The review is an input so that one that cannot be honoured ends the run here, before features are extracted.
+    """
+    del review
     from irp_kedro.datasets.validation import count_lost_masks
     from irp_kedro.features.preparation import Preparation, PreparedImages
 

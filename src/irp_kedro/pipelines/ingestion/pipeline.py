@@ -6,7 +6,7 @@ from irp_kedro.pipelines.ingestion import nodes
 
 
 def create_pipeline() -> Pipeline:
-    """Return the pipeline: source -> ``manifest``, ``prepared_images``."""
+    """Return the pipeline: source -> ``manifest``, ``review``, ``prepared_images``."""
     return Pipeline(
         [
             Node(
@@ -21,9 +21,15 @@ def create_pipeline() -> Pipeline:
                 outputs="manifest",
             ),
             Node(
+                nodes.read_review,
+                name="read_review",
+                inputs={"manifest": "manifest", "review": "params:refinement.review"},
+                outputs="review",
+            ),
+            Node(
                 nodes.prepare_images,
                 name="prepare_images",
-                inputs={"manifest": "manifest", "preparation": "params:preparation"},
+                inputs={"manifest": "manifest", "preparation": "params:preparation", "review": "review"},
                 outputs="prepared_images",
             ),
         ],

@@ -3,13 +3,12 @@
 import logging
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from irp_kedro.core.evaluation import image_metrics, label_free_threshold
+from irp_kedro.core.detection_metrics import image_metrics
 from irp_kedro.core.manifest import ANOMALOUS, NORMAL, as_manifest, labels_known
+from irp_kedro.measuring_parameters import EvaluationParameters
 from irp_kedro.parameters import (
-    EvaluationParameters,
     FlowParameters,
     PatchParameters,
     RefinementParameters,
@@ -39,6 +38,7 @@ def train_on_clean_set(
     """Return the metrics of the detector that was trained without a single injected defect."""
     from irp_kedro.judges import LoopSettings
     from irp_kedro.strategies import run_strategy, score_images
+    from irp_kedro.thresholds import settle_threshold
 
     labelled, test = as_manifest(training_manifest), as_manifest(test_manifest)
     if not (labels_known(labelled) and labels_known(test)):
@@ -59,16 +59,16 @@ def train_on_clean_set(
     *_, last = run_strategy(
         "vanilla", clean, feature_bank, settings, called="oracle", patches=patch_bank, images=images
     )
-    threshold = label_free_threshold(
-        np.array(list(last.record.final_scores.values())), false_alarm_rate=evaluation.false_alarm_rate
+    settled = settle_threshold(
+        last, clean, feature_bank, settings, evaluation, patches=patch_bank, images=images
     )
     scores = score_images(
-        last.trained, feature_bank, list(test["digest"]), device, patches=patch_bank, images=images
+        settled.model, feature_bank, list(test["digest"]), device, patches=patch_bank, images=images
     )
     image = image_metrics(
         scores,
         (test["label"] == ANOMALOUS).to_numpy(),
-        threshold=threshold,
+        threshold=settled.record["threshold"],
         bootstrap_samples=evaluation.bootstrap_samples,
         seed=seed,
     )

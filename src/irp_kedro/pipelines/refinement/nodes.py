@@ -1,20 +1,17 @@
 """Nodes of ``refinement``: the blind loop, then the record of it with paths joined."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from irp_kedro.core.evaluation import label_free_threshold
 from irp_kedro.core.manifest import as_manifest
 from irp_kedro.core.records import cycle_history, removal_log
+from irp_kedro.core.review import Review
 from irp_kedro.lineage.record import Provenance, banks_digest, json_digest, manifest_digest, software_versions
+from irp_kedro.measuring_parameters import EvaluationParameters, LineageParameters
 from irp_kedro.parameters import (
-    EvaluationParameters,
     FlowParameters,
-    LineageParameters,
     PatchParameters,
     RefinementParameters,
     Strategy,
@@ -23,6 +20,7 @@ from irp_kedro.parameters import (
     cell_name,
     check_parameters,
     result_digest,
+    review_digest,
 )
 
 # Types that import torch are loaded inside the nodes, so that listing the pipelines stays quick.
@@ -37,6 +35,7 @@ def settle_loop(
     patches: PatchParameters,
     seed: int,
     device: str,
+    review: pd.DataFrame,
 ) -> Any:
     """Gather what every strategy shares, so that they differ in nothing but their loop."""
     from irp_kedro.judges import LoopSettings
@@ -50,6 +49,7 @@ def settle_loop(
         patches=patches,
         seed=seed,
         device=device,
+        review=Review.of(review),
     )
 
 
@@ -88,6 +88,7 @@ def state_provenance(
         code=source_digest(),
         device=str(resolve_device(checked.device)),
         versions=software_versions(),
+        review=review_digest(checked.refinement.review),
     )
 
 
@@ -147,19 +148,39 @@ STRATEGY_NODES: dict[Strategy, Callable[..., Iterator[Any]]] = {
 
 
 def record_refinement(
-    snapshots: list[Any], training_manifest: pd.DataFrame, loop_settings: Any, evaluation: EvaluationParameters
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Any]:
-    """Return refined manifest, removal log, cycle history and model; the paths are joined only here."""
+    snapshots: list[Any], training_manifest: pd.DataFrame, loop_settings: Any
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return refined manifest, removal log and cycle history; the paths are joined only here."""
     manifest = as_manifest(training_manifest)
     last = snapshots[-1]
     kept = manifest[manifest["image_id"].isin(last.record.kept)].reset_index(drop=True)
     log = _log([cycle.record for cycle in snapshots], manifest, loop_settings)
     history = cycle_history([(cycle.record, cycle.seconds) for cycle in snapshots])
-    scores = np.array(list(last.record.final_scores.values()))
-    threshold = label_free_threshold(scores, false_alarm_rate=evaluation.false_alarm_rate)
-    stored = {"threshold": threshold, "false_alarm_rate": evaluation.false_alarm_rate}
-    model = replace(last.trained, config={**last.trained.config, **stored})
-    return kept, log, history, model
+    return kept, log, history
+
+
+def settle_threshold(
+    snapshots: list[Any],
+    training_manifest: pd.DataFrame,
+    bank: Any,
+    patches: Any,
+    images: Any,
+    loop_settings: Any,
+    evaluation: EvaluationParameters,
+) -> tuple[Any, pd.DataFrame, dict[str, Any]]:
+    """Return the model with the threshold that came of held-out scores, those scores, and how it was found."""
+    from irp_kedro import thresholds
+
+    settled = thresholds.settle_threshold(
+        snapshots[-1],
+        as_manifest(training_manifest)[["image_id", "digest"]],
+        bank,
+        loop_settings,
+        evaluation,
+        patches=patches,
+        images=images,
+    )
+    return settled.model, settled.scores, settled.record
 
 
 def _cycles(

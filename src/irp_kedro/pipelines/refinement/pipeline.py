@@ -18,7 +18,7 @@ def _shared() -> Pipeline:
             Node(
                 nodes.settle_loop,
                 name="settle_loop",
-                inputs={name: f"params:{name}" for name in names},
+                inputs={**{name: f"params:{name}" for name in names}, "review": "review"},
                 outputs="loop_settings",
             ),
             Node(
@@ -82,9 +82,22 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
                     "snapshots": "snapshots",
                     "training_manifest": "training_manifest",
                     "loop_settings": "loop_settings",
+                },
+                outputs=["refined_manifest", "removal_log", "cycle_history"],
+            ),
+            Node(
+                nodes.settle_threshold,
+                name="settle_threshold",
+                inputs={
+                    "snapshots": "snapshots",
+                    "training_manifest": "training_manifest",
+                    "bank": "feature_bank",
+                    "patches": "patch_bank",
+                    "images": "prepared_images",
+                    "loop_settings": "loop_settings",
                     "evaluation": "params:evaluation",
                 },
-                outputs=["refined_manifest", "removal_log", "cycle_history", "model"],
+                outputs=["model", "held_out_scores", "threshold_record"],
             ),
         ],
         namespace=strategy,

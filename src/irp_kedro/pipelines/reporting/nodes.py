@@ -4,9 +4,12 @@ from typing import Any
 
 import pandas as pd
 
+from irp_kedro.core.manifest import as_manifest
+from irp_kedro.core.recovery import recovery_by_contamination
 from irp_kedro.errors import IncompleteRunError
-from irp_kedro.parameters import check_parameters
-from irp_kedro.reporting import tables
+from irp_kedro.measuring_parameters import ReportingParameters
+from irp_kedro.parameters import STRATEGIES, check_parameters
+from irp_kedro.reporting import cell_figures, overview_figures, paper_tables, tables
 
 
 def record_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -32,14 +35,147 @@ def summarise_cell(
     return summary, tables.as_markdown(summary)
 
 
-def tabulate_cells(
-    summary_table: pd.DataFrame, cell_results: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return AUROC and removals by contamination over all cells found (the paper's Tables 1 and 2)."""
+def draw_refinement(
+    vanilla: list[Any],
+    one_shot_removal: list[Any],
+    iterative_refinement: list[Any],
+    training_manifest: pd.DataFrame,
+) -> tuple[Any, Any]:
+    """Return training curves, and the scores of iterative refinement by cycle, labels joined where known."""
+    snapshots = dict(zip(STRATEGIES, (vanilla, one_shot_removal, iterative_refinement), strict=True))
+    cycles = {name: [cycle.record for cycle in kept] for name, kept in snapshots.items()}
+    training = as_manifest(training_manifest)
+    labels = dict(zip(training["image_id"], training["label"], strict=True))
+    main = "iterative_refinement"
+    return cell_figures.training_curves(cycles), cell_figures.scores_by_cycle(cycles[main], labels, main)
+
+
+def draw_detection(
+    summary_table: pd.DataFrame, test_manifest: pd.DataFrame, **by_strategy: Any
+) -> tuple[Any, ...]:
+    """Return strategies compared, ROC curves, test scores and types of defect.
+
+    Args:
+        summary_table: of this cell.
+        test_manifest: labels of the test images.
+        by_strategy: ``STRATEGY_roc``, ``STRATEGY_types`` and ``STRATEGY_scores`` of each strategy.
+    """
+    labels = as_manifest(test_manifest)[["image_id", "label"]]
+    tested: dict[str, pd.DataFrame] = {
+        name: by_strategy[f"{name}_scores"].merge(labels, on="image_id") for name in STRATEGIES
+    }
+    return (
+        cell_figures.strategies_compared(summary_table),
+        cell_figures.roc_curves({name: by_strategy[f"{name}_roc"] for name in STRATEGIES}),
+        cell_figures.test_score_distribution(tested),
+        cell_figures.defect_types({name: by_strategy[f"{name}_types"] for name in STRATEGIES}),
+    )
+
+
+def collect_gallery(
+    removal_log: pd.DataFrame,
+    suspicion_ranking: pd.DataFrame,
+    cycle_history: pd.DataFrame,
+    prepared_images: Any,
+    anomaly_maps: Any,
+    reporting: ReportingParameters,
+) -> list[Any]:
+    """Return the images that left, in order, and those that nearly did, as thumbnails."""
+    from irp_kedro.reporting import gallery
+
+    left = gallery.choose_removed(removal_log, suspicion_ranking, most=reporting.removed_images)
+    near = gallery.choose_near(suspicion_ranking, cycle_history, most=reporting.near_images)
+    both = pd.concat([left[["image_id", "digest"]], near[["image_id", "digest"]]])
+    pairs = zip(both["image_id"], both["digest"], strict=True)
+    maps = {str(digest): anomaly_maps.of(image) for image, digest in pairs if image in anomaly_maps}
+    return [
+        image
+        for rows, group in ((left, gallery.REMOVED), (near, gallery.NEAR))
+        for image in gallery.show(rows, group, prepared_images.read, maps, side=reporting.thumbnail)
+    ]
+
+
+def write_cell_page(
+    summary_table: pd.DataFrame,
+    cell_parameters: dict[str, Any],
+    cycle_history: pd.DataFrame,
+    lineage: pd.DataFrame,
+    gallery: list[Any],
+    review: pd.DataFrame,
+    **named: Any,
+) -> str:
+    """Return this cell's report as one HTML file.
+
+    Args:
+        summary_table: one row a strategy.
+        cell_parameters: complete.
+        cycle_history: of iterative refinement.
+        lineage: records of its snapshots.
+        gallery: images to look at.
+        review: decisions that this run honoured.
+        named: ``STRATEGY_metrics``, ``STRATEGY_types``, ``oracle_metrics``, and figures by catalog name.
+    """
+    from irp_kedro.reporting.cell_page import CellResults, cell_page
+
+    metrics = {name: named.pop(f"{name}_metrics") for name in (*STRATEGIES, "oracle")}
+    types: dict[str, pd.DataFrame] = {name: named.pop(f"{name}_types") for name in STRATEGIES}
+    results = CellResults(
+        summary=_filled(summary_table),
+        parameters=cell_parameters,
+        metrics=metrics,
+        types=types,
+        history=cycle_history,
+        lineage=lineage,
+        gallery=gallery,
+        review=review,
+        figures=named,
+    )
+    return cell_page(results)
+
+
+def tabulate_cells(summary_table: pd.DataFrame, cell_results: pd.DataFrame) -> tuple[pd.DataFrame, ...]:
+    """Return AUROC and removals by contamination over all cells, in the paper's shape too, and recovery."""
     found = set(cell_results.get("cell", []))
     if not found.issuperset(summary_table["cell"]):
         raise IncompleteRunError(
             f"cell_results lacks {summary_table['cell'].iloc[0]}, just summarised: in the catalog its "
             "filepath must be the folder that holds the cells' folders."
         )
-    return tables.auroc_by_contamination(cell_results), tables.removals_by_contamination(cell_results)
+    auroc = tables.auroc_by_contamination(cell_results)
+    removals = tables.removals_by_contamination(cell_results)
+    shaped = paper_tables.table_1(auroc), paper_tables.table_2(removals)
+    return auroc, removals, *shaped, recovery_by_contamination(cell_results)
+
+
+def draw_cells(auroc: pd.DataFrame, removals: pd.DataFrame) -> tuple[Any, Any]:
+    """Return AUROC and removals by contamination as figures."""
+    return overview_figures.auroc_by_level(auroc), overview_figures.removals_by_level(removals)
+
+
+def write_overview(
+    cell_results: pd.DataFrame,
+    table_1: pd.DataFrame,
+    table_2: pd.DataFrame,
+    recovery: pd.DataFrame,
+    auroc_figure: Any,
+    removals_figure: Any,
+) -> str:
+    """Return the report over all cells found as one HTML file."""
+    from irp_kedro.reporting.overview_page import OverviewResults, overview_page
+
+    figures = {"auroc_figure": auroc_figure, "removals_figure": removals_figure}
+    return overview_page(
+        OverviewResults(
+            cells=_filled(cell_results),
+            table_1=_filled(table_1),
+            table_2=_filled(table_2),
+            recovery=_filled(recovery),
+            figures=figures,
+        )
+    )
+
+
+def _filled(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table read back from CSV with empty text as it was, not as NaN."""
+    texts = [name for name in ("product_class", "configuration") if name in table]
+    return table.assign(**{name: table[name].fillna("").astype(str) for name in texts})

@@ -1,0 +1,268 @@
+"""The figures of one cell: what the loop did, and what it did to the detector."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from irp_kedro.core.manifest import ANOMALOUS, NORMAL, labels_known
+from irp_kedro.core.refinement import RefinementCycle
+from irp_kedro.reporting.charts import (
+    BLUE,
+    SKY,
+    STRATEGY_SYMBOLS,
+    VERMILION,
+    Chart,
+    Limit,
+    Panel,
+    Series,
+    Symbol,
+    readable,
+    strategy_colour,
+)
+
+SHOWN_ABOVE = 0.95  # quantile of a cycle's scores above which images are drawn one by one
+MOST_SHOWN = 60  # of them
+ENOUGH = 0.95
+KINDS: dict[str, tuple[str, str, Symbol]] = {
+    NORMAL: ("good image", BLUE, "circle"),
+    ANOMALOUS: ("defect", VERMILION, "triangle"),
+    "unknown": ("image", BLUE, "circle"),
+}
+
+
+def training_curves(cycles: Mapping[str, Sequence[RefinementCycle]]) -> Chart:
+    """Return the mean loss of every epoch of each strategy's detector.
+
+    Args:
+        cycles: of each strategy, in order.
+    """
+    series = []
+    for position, (name, records) in enumerate(cycles.items()):
+        losses = [loss for record in records for loss in record.losses]
+        last = records[-1].epochs
+        series.append(
+            Series(
+                name=readable(name),
+                kind="line",
+                x=list(range(last - len(losses) + 1, last + 1)),
+                y=losses,
+                colour=strategy_colour(name, position),
+                symbol=STRATEGY_SYMBOLS.get(name, "cross") if len(losses) <= 40 else None,
+            )
+        )
+    return Chart(
+        title="Training loss by epoch",
+        alt="Lines: the mean training loss of each epoch, one line a strategy.",
+        panels=(Panel(x_label="epoch", y_label="mean loss", series=tuple(series)),),
+    )
+
+
+def scores_by_cycle(cycles: Sequence[RefinementCycle], labels: Mapping[str, str], name: str) -> Chart:
+    """Return the scores that the judge gave in each cycle, with the threshold they were held against.
+
+    The bulk is drawn as ranges, the highest scores image by image.
+
+    Args:
+        cycles: of one strategy, in order.
+        labels: label of each image by id; all unknown where the set has none.
+        name: of the strategy.
+    """
+    judged = [record for record in cycles if record.judged and record.threshold is not None]
+    at = [float(record.cycle) for record in judged]
+    scores = [np.array(list(record.judged.values())) for record in judged]
+    edges = [np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95]) for values in scores]
+    thresholds = [float(record.threshold or 0.0) for record in judged]
+    series = [
+        _range("5th to 95th percentile", at, edges, ends=(0, 4), colour=SKY, width=14),
+        _range("middle half", at, edges, ends=(1, 3), colour=BLUE, width=7),
+        *_highest(judged, labels),
+        Series(
+            name="threshold", kind="line", x=at, y=thresholds, colour="#000000", dashed=True, symbol="cross"
+        ),
+    ]
+    return Chart(
+        title=f"Scores of the training images by cycle, {readable(name)}",
+        alt=(
+            "One column a cycle: ranges of the judge's scores, the highest scores as points, and the threshold "
+            "as a dashed line. Images above the threshold may leave."
+        ),
+        panels=(
+            Panel(
+                x_label="cycle",
+                y_label="anomaly score by the judge",
+                series=tuple(series),
+                x_range=(min(at, default=0) - 0.6, max(at, default=0) + 0.6),
+            ),
+        ),
+    )
+
+
+def roc_curves(curves: Mapping[str, pd.DataFrame]) -> Chart:
+    """Return the ROC curve of each strategy's detector, and the line where 95 % of the defects are found.
+
+    Args:
+        curves: ``fpr`` and ``tpr`` by strategy; empty where labels are unknown.
+    """
+    series = [
+        Series(
+            name=readable(name),
+            kind="line",
+            x=curve["fpr"].tolist(),
+            y=curve["tpr"].tolist(),
+            colour=strategy_colour(name, position),
+            symbol=None,
+        )
+        for position, (name, curve) in enumerate(curves.items())
+        if len(curve)
+    ]
+    panel = Panel(
+        x_label="share of good images flagged (FPR)",
+        y_label="share of defects found (TPR)",
+        series=tuple(series),
+        limits=(Limit(value=ENOUGH, label="95 % of the defects found"),),
+        x_range=(-0.02, 1.02),
+        y_range=(0, 1.03),
+    )
+    return Chart(
+        title="ROC curves on the frozen test split",
+        alt="One curve a strategy; where it crosses the dashed line one reads the false alarms at 95 % found.",
+        panels=(panel,),
+    )
+
+
+def test_score_distribution(tested: Mapping[str, pd.DataFrame]) -> Chart:
+    """Return the distribution of test scores of each strategy, with the threshold stored with the model.
+
+    Args:
+        tested: ``score``, ``threshold`` and ``label`` of each test image, by strategy.
+    """
+    panels = tuple(_histogram(name, table) for name, table in tested.items() if len(table))
+    return Chart(
+        title="Scores of the test images, and the threshold stored with each model",
+        alt="One panel a strategy: how many test images have which score, good ones and defects apart.",
+        panels=panels,
+        columns=3,
+    )
+
+
+def strategies_compared(summary: pd.DataFrame) -> Chart:
+    """Return image AUROC of each strategy and the oracle, with 95 % bootstrap intervals."""
+    known = summary[summary["image_auroc"].notna()] if "image_auroc" in summary else summary.iloc[:0]
+    series = [
+        Series(
+            name=readable(row["strategy"]),
+            kind="points",
+            x=[float(position)],
+            y=[row["image_auroc"]],
+            low=[row["image_auroc_low"]] if pd.notna(row["image_auroc_low"]) else [],
+            high=[row["image_auroc_high"]] if pd.notna(row["image_auroc_high"]) else [],
+            colour=strategy_colour(row["strategy"], position),
+            symbol=STRATEGY_SYMBOLS.get(row["strategy"], "cross"),
+        )
+        for position, (_, row) in enumerate(known.iterrows(), start=1)
+    ]
+    panel = Panel(
+        x_label="",
+        y_label="image AUROC, 95 % interval",
+        x_names=tuple(item.name for item in series),
+        series=tuple(series),
+        x_range=(0.4, len(series) + 0.6),
+    )
+    return Chart(
+        title="Image AUROC by strategy",
+        alt="A point with its 95 % bootstrap interval for each strategy and for the oracle.",
+        panels=(panel,),
+    )
+
+
+def defect_types(tables: Mapping[str, pd.DataFrame]) -> Chart:
+    """Return AUROC and the share of injected images removed, by type of defect and strategy."""
+    known = {name: table for name, table in tables.items() if len(table)}
+    panels = []
+    for column, label in (
+        ("image_auroc", "image AUROC"),
+        ("removed_share", "share of injected images removed"),
+    ):
+        series = []
+        for position, (name, table) in enumerate(known.items()):
+            injected = table["injected"].where(table["injected"] > 0)
+            values = table.assign(removed_share=table["removed"] / injected)[column]
+            if column == "removed_share" and name == "vanilla":
+                continue
+            series.append(
+                Series(
+                    name=readable(name),
+                    kind="bars",
+                    x=table["defect_type"].tolist(),
+                    y=values.astype(float).fillna(0).tolist(),
+                    colour=strategy_colour(name, position),
+                )
+            )
+        panels.append(Panel(x_label="type of defect", y_label=label, series=tuple(series), y_range=(0, 1.03)))
+    return Chart(
+        title="By type of defect",
+        alt="Bars, one group a type of defect: AUROC on the test split, and the share of injected images gone.",
+        panels=tuple(panels) if known else (),
+    )
+
+
+def _range(
+    name: str, at: list[float], edges: Sequence[np.ndarray], *, ends: tuple[int, int], colour: str, width: float
+) -> Series:
+    low, high = ([float(edge[end]) for edge in edges] for end in ends)
+    return Series(name=name, kind="ranges", x=at, low=low, high=high, colour=colour, width=width)
+
+
+def _highest(cycles: Sequence[RefinementCycle], labels: Mapping[str, str]) -> list[Series]:
+    points: dict[str, list[tuple[float, float, str]]] = {}
+    for record in cycles:
+        ranked = sorted(record.judged.items(), key=lambda item: -item[1])
+        limit = float(np.quantile([score for _, score in ranked], SHOWN_ABOVE))
+        for image_id, score in [item for item in ranked if item[1] > limit][:MOST_SHOWN]:
+            kind = labels.get(image_id, "unknown")
+            # Beside the column of ranges; kinds apart, so that neither covers the other.
+            beside = {NORMAL: 0.22, ANOMALOUS: 0.32}.get(kind, 0.22)
+            points.setdefault(kind, []).append((record.cycle + beside, score, image_id))
+    return [
+        Series(
+            name=KINDS[kind][0],
+            kind="points",
+            x=[x for x, _, _ in points[kind]],
+            y=[y for _, y, _ in points[kind]],
+            notes=[note for _, _, note in points[kind]],
+            colour=KINDS[kind][1],
+            symbol=KINDS[kind][2],
+        )
+        for kind in KINDS
+        if kind in points
+    ]
+
+
+def _histogram(name: str, table: pd.DataFrame) -> Panel:
+    scores = table["score"].to_numpy(dtype=float)
+    edges = np.histogram_bin_edges(scores, bins=24)
+    middle = ((edges[1:] + edges[:-1]) / 2).tolist()
+    known = labels_known(table)
+    series = []
+    for kind in (NORMAL, ANOMALOUS) if known else ("unknown",):
+        counts, _ = np.histogram(scores[table["label"] == kind], edges)
+        series.append(
+            Series(
+                name=KINDS[kind][0],
+                kind="line",
+                x=middle,
+                y=counts.tolist(),
+                colour=KINDS[kind][1],
+                symbol=KINDS[kind][2],
+                dashed=kind == ANOMALOUS,
+            )
+        )
+    limit = Limit(value=float(table["threshold"].iloc[0]), label="threshold", axis="x")
+    return Panel(
+        title=readable(name),
+        x_label="anomaly score",
+        y_label="test images",
+        series=tuple(series),
+        limits=(limit,),
+    )

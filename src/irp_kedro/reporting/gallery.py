@@ -1,0 +1,182 @@
+"""The images a person should look at: those that left, in order, and those that nearly did."""
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+
+from irp_kedro.core.evaluation import removed_ids
+from irp_kedro.core.manifest import ANOMALOUS, UNKNOWN
+from irp_kedro.features.heat_map import overlaid, scaled
+from irp_kedro.features.preparation import Pixels
+
+REMOVED, NEAR = "removed", "stayed"
+HIGHEST = 0.75  # quantile of the maps' peaks that is drawn strongest
+QUALITY = 82  # of the thumbnails, JPEG
+COLUMNS_OF_SHEET = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class GalleryImage:
+    """One image of the gallery.
+
+    Attributes:
+        group: ``removed`` or ``stayed``.
+        place: in its group, from 1: the order of removal, or the distance below the threshold.
+        name: the file's own, for the reader.
+        cycle: in which it left; ``None`` where it stayed.
+        score: at that moment, or the last one; ``None`` where nobody judged it (a person removed it).
+        threshold: what it was held against.
+        judge: who decided.
+        label: where known.
+        defect_type: of a defect.
+        thumbnail: JPEG, base64.
+        heat: the anomaly map over the image, JPEG, base64; empty where there is none.
+    """
+
+    group: str
+    place: int
+    image_id: str
+    digest: str
+    name: str
+    cycle: int | None
+    score: float | None
+    threshold: float | None
+    judge: str
+    label: str
+    defect_type: str
+    thumbnail: str
+    heat: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Whether the decision was right, in words; empty where the label is unknown."""
+        bad = f"a defect ({self.defect_type})" if self.defect_type else "a defect"
+        if self.label == UNKNOWN:
+            return ""
+        if self.label == ANOMALOUS:
+            return f"right: {bad}" if self.group == REMOVED else f"missed: {bad}"
+        return "wrong: a good image" if self.group == REMOVED else "right: a good image"
+
+    @property
+    def is_right(self) -> bool | None:
+        """Whether the decision was right; ``None`` where the label is unknown."""
+        return None if self.label == UNKNOWN else (self.label == ANOMALOUS) == (self.group == REMOVED)
+
+
+def choose_removed(log: pd.DataFrame, suspicion: pd.DataFrame, *, most: int) -> pd.DataFrame:
+    """Return the last decision on each image that is out of the set, in the order they left."""
+    last = log.drop_duplicates("image_id", keep="last").set_index("image_id")
+    rows = last.loc[removed_ids(log)[:most]].reset_index()
+    return rows.merge(suspicion[["image_id", "label", "defect_type"]], on="image_id", how="left")
+
+
+def choose_near(suspicion: pd.DataFrame, history: pd.DataFrame, *, most: int) -> pd.DataFrame:
+    """Return the images that stayed, most suspect first, ``most`` of them, with the last threshold.
+
+    Where nobody judged there is no threshold to be near to, and no row.
+    """
+    thresholds = history["threshold"].dropna()
+    if thresholds.empty:
+        return suspicion.iloc[:0].assign(threshold=pd.Series(dtype=float))
+    stayed = suspicion[~suspicion["removed"]].sort_values("score", ascending=False, kind="stable")
+    return stayed.head(most).assign(threshold=float(thresholds.iloc[-1]))
+
+
+def show(
+    rows: pd.DataFrame,
+    group: str,
+    read: Callable[[str], Pixels],
+    maps: Mapping[str, npt.NDArray[np.floating]],
+    *,
+    side: int,
+) -> list[GalleryImage]:
+    """Return the images of ``rows`` with thumbnails, and heat maps where there are any.
+
+    Args:
+        rows: what :func:`choose_removed` or :func:`choose_near` returned.
+        group: ``removed`` or ``stayed``.
+        read: digest -> prepared pixels.
+        maps: anomaly map of each image by digest, higher = more anomalous.
+        side: of a thumbnail, pixels.
+    """
+    low, high = heat_scale([maps[digest] for digest in rows["digest"] if digest in maps])
+    images = []
+    for place, row in enumerate(rows.to_dict("records"), start=1):
+        pixels = read(row["digest"])
+        heat = maps.get(row["digest"])
+        images.append(
+            GalleryImage(
+                group=group,
+                place=place,
+                image_id=row["image_id"],
+                digest=row["digest"],
+                name=_shown_name(row["path"]),
+                cycle=int(row["cycle"]) if group == REMOVED else None,
+                score=_number(row["score"]),
+                threshold=_number(row["threshold"]),
+                judge=str(row.get("judge", "")),
+                label=row["label"],
+                defect_type=row["defect_type"] if isinstance(row["defect_type"], str) else "",
+                thumbnail=as_jpeg(pixels, side),
+                heat=as_jpeg(overlaid(pixels, scaled(heat, low, high)), side) if heat is not None else "",
+            )
+        )
+    return images
+
+
+def heat_scale(maps: Sequence[npt.NDArray[np.floating]]) -> tuple[float, float]:
+    """Return what is drawn as nothing and what as the most, one scale for all: a faint map stays faint.
+
+    >>> heat_scale([np.array([[0.0, 1.0, 1.0]]), np.array([[1.0, 1.0, 5.0]])])
+    (1.0, 5.0)
+    """
+    if not maps:
+        return 0.0, 1.0
+    medians, peaks = [float(np.median(values)) for values in maps], [float(values.max()) for values in maps]
+    return float(np.median(medians)), float(np.quantile(peaks, HIGHEST))
+
+
+def as_jpeg(pixels: Pixels, side: int) -> str:
+    """Return a thumbnail as base64."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    content = io.BytesIO()
+    image.save(content, format="JPEG", quality=QUALITY, optimize=True)
+    return base64.b64encode(content.getvalue()).decode("ascii")
+
+
+def contact_sheet(images: list[GalleryImage], *, side: int = 96) -> bytes:
+    """Return the thumbnails as one PNG, in order, framed: orange removed, blue stayed."""
+    frame = side + 8
+    columns = min(COLUMNS_OF_SHEET, max(1, len(images)))
+    rows = max(1, -(-len(images) // columns))
+    sheet = Image.new("RGB", (columns * frame, rows * frame), "white")
+    for number, shown in enumerate(images):
+        with Image.open(io.BytesIO(base64.b64decode(shown.thumbnail))) as thumbnail:
+            thumbnail.thumbnail((side, side))
+            edge = Image.new("RGB", (thumbnail.width + 4, thumbnail.height + 4), _frame_colour(shown))
+            edge.paste(thumbnail, (2, 2))
+        sheet.paste(edge, (number % columns * frame + 2, number // columns * frame + 2))
+    content = io.BytesIO()
+    sheet.save(content, format="PNG", optimize=True)
+    return content.getvalue()
+
+
+def _frame_colour(image: GalleryImage) -> str:
+    return "#D55E00" if image.group == REMOVED else "#0072B2"
+
+
+def _shown_name(path: str) -> str:
+    """Return folder and file, enough to know an image by."""
+    return "/".join(PurePath(path).parts[-2:])
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)

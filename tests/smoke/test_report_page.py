@@ -1,0 +1,238 @@
+"""The report in a real browser: it opens without a fault, and the next run honours what a person clicks."""
+
+import csv
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.config import OmegaConfigLoader
+from PIL import Image
+
+from irp_kedro.settings import CONFIG_LOADER_ARGS
+
+PROJECT = Path(__file__).parents[2]
+RunProject = Callable[..., str]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+MAIN = "iterative_refinement"
+CELL, OVERVIEW = "08_reporting/*/report.html", "08_reporting/report.html"
+MORE_REMOVALS = {"refinement.mad_factor": 2.0}
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Opens pages in a browser without network, and remembers what it complained about."""
+
+    context: Any
+
+    def open(self, path: Path) -> tuple[Any, list[str]]:
+        page, faults = self.context.new_page(), []
+        page.on("console", lambda message: faults.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda request: faults.extend(outside(request.url)))
+        page.goto(path.as_uri())
+        page.wait_for_function("document.documentElement.classList.contains('drawn')")
+        return page, faults
+
+
+def outside(url: str) -> list[str]:
+    return [] if url.startswith(("file:", "data:", "blob:")) else [f"asked the network for {url}"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed: the pages were not opened in a real browser")
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield Browser(started.new_context(offline=True, accept_downloads=True))
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def labelled(run_project: RunProject, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data root of a run on the tiny sample that removes a handful of images."""
+    root = tmp_path_factory.mktemp("labelled")
+    run_project(root, **MORE_REMOVALS)
+    return root
+
+
+@pytest.fixture(scope="module")
+def unlabelled(run_project: RunProject, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data root of a run on a flat folder of images that nobody labelled."""
+    images, root = tmp_path_factory.mktemp("flat"), tmp_path_factory.mktemp("unlabelled")
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        grey = 120 + rng.integers(0, 20, (32, 32))
+        grey[8:20, 8:20] += 100 * (number < 2)
+        Image.fromarray(grey.astype(np.uint8)).save(images / f"part<{number}>.png")
+    run_project(root, **{"dataset.name": "image_folder", "dataset.path": images, **MORE_REMOVALS})
+    return root
+
+
+@pytest.fixture(scope="module")
+def page_of_cell(labelled: Path, browser: Browser) -> Iterator[Any]:
+    """The report of the labelled cell, for tests that only look."""
+    page, _ = browser.open(the(labelled, CELL))
+    yield page
+    page.close()
+
+
+def the(root: Path, name: str) -> Path:
+    (found,) = root.glob(name)
+    return found
+
+
+def table(root: Path, name: str) -> pd.DataFrame:
+    return pd.read_csv(the(root, f"0*/*/{name}"), dtype={"digest": str, "image_id": str})
+
+
+def is_whole(page: Any) -> bool:
+    """Whether every image on the page is there, and every plot was drawn."""
+    images = page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    plots = page.evaluate(
+        "[...document.querySelectorAll('.interactive')].every(plot => plot.querySelector('svg.main-svg'))"
+    )
+    return bool(images and plots)
+
+
+@pytest.mark.parametrize("name", ["labelled", "unlabelled"])
+@pytest.mark.parametrize("place", [CELL, OVERVIEW])
+def test_a_page_opens_without_a_fault_a_missing_image_or_the_network(
+    request: pytest.FixtureRequest, browser: Browser, name: str, place: str
+) -> None:
+    path = the(request.getfixturevalue(name), place)
+    page, faults = browser.open(path)
+    assert faults == []
+    assert is_whole(page)
+    assert path.stat().st_size < 10_000_000
+    width = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert width[0] <= width[1]  # nothing hangs over the edge
+    page.close()
+
+
+def test_every_image_and_plot_is_described_and_every_field_has_a_name(page_of_cell: Any) -> None:
+    assert page_of_cell.evaluate("[...document.images].every(image => image.alt)")
+    assert page_of_cell.evaluate("[...document.querySelectorAll('[role=img]')].every(plot => plot.ariaLabel)")
+    assert page_of_cell.evaluate("[...document.querySelectorAll('input')].every(input => input.labels.length)")
+    assert page_of_cell.evaluate("document.documentElement.lang") == "en"
+
+
+def test_every_entry_that_a_page_names_is_in_the_catalog(labelled: Path, browser: Browser) -> None:
+    resolvers = dict.fromkeys(("cell", "data_root", "lineage_folder"), lambda: "x") | {
+        "lineage": lambda key: key
+    }
+    entries = set(
+        OmegaConfigLoader((PROJECT / "conf").as_posix(), custom_resolvers=resolvers, **CONFIG_LOADER_ARGS)[
+            "catalog"
+        ]
+    )
+    for place in (CELL, OVERVIEW):
+        page, _ = browser.open(the(labelled, place))
+        named = set(page.evaluate("[...document.querySelectorAll('.entry')].map(entry => entry.textContent)"))
+        figures = page.locator("figure").count()
+        captioned = page.locator("figcaption .entry").count()
+        page.close()
+        assert named
+        assert {name for name in named if f"{{strategy}}.{name.partition('.')[2]}" not in entries} <= entries
+        assert captioned == figures > 0
+
+
+def test_the_gallery_shows_the_removed_in_the_order_of_the_log_then_those_that_stayed(
+    labelled: Path, page_of_cell: Any
+) -> None:
+    log = table(labelled, f"{MAIN}/removal_log.csv").drop_duplicates("image_id", keep="last")
+    ranking = table(labelled, f"{MAIN}/suspicion_ranking.csv")
+    removed, near = (
+        page_of_cell.evaluate(
+            f"[...document.querySelectorAll('#{section} fieldset')].map(f => f.dataset.digest)"
+        )
+        for section in ("removed", "near")
+    )
+    assert removed == list(log.loc[log["action"] == "removed", "digest"])
+    stayed = ranking[~ranking["removed"]].sort_values("score", ascending=False, kind="stable")
+    assert near == list(stayed["digest"][: len(near)])
+    assert len(near) == min(24, len(stayed))
+
+
+def test_a_file_name_is_text_on_the_page_whatever_it_holds(unlabelled: Path, browser: Browser) -> None:
+    page, _ = browser.open(the(unlabelled, CELL))
+    names = page.evaluate("[...document.querySelectorAll('.card h4')].map(name => name.textContent)")
+    assert names
+    assert all("part<" in name for name in names)
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def clicked(
+    labelled: Path, browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, str]]:
+    """A review as a person makes it: keep the first that left, remove the first that stayed."""
+    page, _ = browser.open(the(labelled, CELL))
+    decisions = {}
+    for section, number, decision in (("removed", 0, "keep"), ("near", 0, "remove"), ("near", 1, "unsure")):
+        field = page.locator(f"#{section} fieldset.review").nth(number)
+        field.get_by_text(decision, exact=True).click()
+        decisions[field.get_attribute("data-digest")] = decision
+    page.get_by_label("Reviewer").fill('Ada "QA", line 3')
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save review.csv").click()
+    saved = tmp_path_factory.mktemp("review") / download.value.suggested_filename
+    download.value.save_as(saved)
+    page.close()
+    return saved, decisions
+
+
+def test_the_button_saves_what_was_clicked(clicked: tuple[Path, dict[str, str]]) -> None:
+    saved, decisions = clicked
+    assert saved.name == "review.csv"
+    rows = list(csv.DictReader(saved.read_text(encoding="utf-8").splitlines()))
+    assert list(rows[0]) == ["image_id", "digest", "decision", "who", "when"]
+    assert {row["digest"]: row["decision"] for row in rows} == decisions
+    assert {row["who"] for row in rows} == {'Ada "QA", line 3'}
+    assert all(pd.Timestamp(row["when"]).tz is not None for row in rows)
+    assert all(row["digest"].startswith(row["image_id"][:16]) for row in rows)
+
+
+def test_without_a_name_nothing_is_saved(page_of_cell: Any) -> None:
+    page_of_cell.get_by_label("Reviewer").fill("")
+    page_of_cell.get_by_role("button", name="Save review.csv").click()
+    assert page_of_cell.evaluate("!document.getElementById('reviewer').checkValidity()")
+
+
+def test_the_next_run_honours_the_file_and_its_page_goes_on_from_it(
+    labelled: Path,
+    clicked: tuple[Path, dict[str, str]],
+    browser: Browser,
+    run_project: RunProject,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    saved, decisions = clicked
+    by_decision = {decision: digest for digest, decision in decisions.items()}
+    root = tmp_path_factory.mktemp("reviewed")
+    run_project(root, **MORE_REMOVALS, **{"refinement.review": saved})
+    log = table(root, f"{MAIN}/removal_log.csv").set_index("digest")
+    assert log.loc[by_decision["remove"], ["cycle", "action", "judge"]].tolist() == [0, "removed", "review"]
+    assert log.loc[by_decision["keep"], ["cycle", "action", "judge"]].tolist() == [0, "kept", "review"]
+    refined = set(table(root, f"{MAIN}/refined_manifest.csv")["digest"])
+    assert by_decision["keep"] in refined
+    assert by_decision["remove"] not in refined
+    lineage = [path.read_text() for path in root.glob(f"lineage/*/{MAIN}/cycle_000/lineage.json")]
+    assert len(lineage) == 1
+    assert '"review": ""' not in lineage[0]
+    page, faults = browser.open(the(root, CELL))
+    checked = page.evaluate(
+        "[...document.querySelectorAll('fieldset.review input:checked')]"
+        ".map(input => [input.closest('fieldset').dataset.digest, input.value])"
+    )
+    assert faults == []
+    assert dict(checked).items() <= decisions.items()
+    assert by_decision["remove"] in dict(checked)
+    page.close()
+    assert the(root, CELL).parent.name != the(labelled, CELL).parent.name
