@@ -43,6 +43,7 @@ TRACKED: dict[str, dict[str, set[str]]] = {
     "cell": {
         "dataset": set(),
         "refinement.review": set(),
+        "reporting.near_images": set(),
         "contamination": {f"contamination.{key}" for key in ("definition", "on_shortage", "split_seed")},
         "parameters": set(),
     },

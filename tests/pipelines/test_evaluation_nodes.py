@@ -9,6 +9,7 @@ from irp_kedro.core.manifest import ANOMALOUS, NORMAL
 from irp_kedro.core.refinement import RefinementCycle
 from irp_kedro.detectors.gaussian import Gaussian
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
+from irp_kedro.features.pixels import COLUMNS as PIXEL_COLUMNS
 from irp_kedro.parameters import EvaluationParameters, FlowParameters, TrainingParameters, ViewParameters
 from irp_kedro.pipelines.evaluation.nodes import (
     audit,
@@ -19,6 +20,8 @@ from irp_kedro.pipelines.evaluation.nodes import (
 )
 from irp_kedro.strategies import CycleResult
 
+NO_PIXELS = pd.DataFrame(columns=list(PIXEL_COLUMNS))
+PIXELS = pd.DataFrame([("dent", 1, 2, 0.9, 0.8), ("all", 1, 2, 0.7, 0.6)], columns=list(PIXEL_COLUMNS))
 HISTORY = pd.DataFrame({"cycle": [0], "epochs": [2], "images": [3], "seconds": [1.5], "stop": ["done"]})
 BANK = {"extracted": 4, "reused": 0, "seconds": 2.0}
 THRESHOLD = {"threshold": 2.0, "false_alarm_rate": 0.05, "scores": "held_out", "n_images": 3, "seconds": 1.0}
@@ -61,6 +64,7 @@ def test_metrics_join_labels_by_id_and_count_the_cost(manifest_of: Any) -> None:
         BANK,
         PATCHES,
         THRESHOLD,
+        PIXELS,
         EvaluationParameters(bootstrap_samples=10),
         seed=0,
     )
@@ -71,6 +75,7 @@ def test_metrics_join_labels_by_id_and_count_the_cost(manifest_of: Any) -> None:
     assert metrics["cost"]["patch_extraction_images_per_second"] == 0.5
     assert metrics["threshold"] == {key: value for key, value in THRESHOLD.items() if key != "seconds"}
     assert metrics["cost"]["threshold_seconds"] == 1.0
+    assert metrics["pixel"] == {"images": 1, "regions": 2, "pixel_auroc": 0.7, "aupro": 0.6}
 
 
 def test_without_test_labels_there_is_no_auroc(manifest_of: Any) -> None:
@@ -80,9 +85,20 @@ def test_without_test_labels_there_is_no_auroc(manifest_of: Any) -> None:
     _, suspicion = audit(LOG, training, snapshots())
     record = {"achieved_contamination": None}
     metrics = measure(
-        scores, nothing, suspicion, HISTORY, record, BANK, PATCHES, THRESHOLD, EvaluationParameters(), seed=0
+        scores,
+        nothing,
+        suspicion,
+        HISTORY,
+        record,
+        BANK,
+        PATCHES,
+        THRESHOLD,
+        NO_PIXELS,
+        EvaluationParameters(),
+        seed=0,
     )
     assert metrics["image"] == {"labels_known": False, "n_images": 0}
+    assert metrics["pixel"] == {"images": 0, "regions": 0, "pixel_auroc": None, "aupro": None}
     assert metrics["removals"] == {"n_images": 3, "n_removed": 1, "labels_known": False}
 
 
@@ -133,7 +149,17 @@ def test_a_test_image_that_was_scored_twice_is_no_average_but_an_error(manifest_
     record = {"achieved_contamination": 1 / 3}
     with pytest.raises(pd.errors.MergeError):
         measure(
-            scores, test, suspicion, HISTORY, record, BANK, PATCHES, THRESHOLD, EvaluationParameters(), seed=0
+            scores,
+            test,
+            suspicion,
+            HISTORY,
+            record,
+            BANK,
+            PATCHES,
+            THRESHOLD,
+            NO_PIXELS,
+            EvaluationParameters(),
+            seed=0,
         )
 
 
@@ -142,18 +168,19 @@ def test_errors_are_traced_by_threshold_and_by_type_of_defect(manifest_of: Any) 
     test = manifest_of(("test", "anomalous", "dent"), ("test", "normal", ""))
     scores = pd.DataFrame({"image_id": ["id1", "id0"], "score": [1.0, 5.0], "threshold": 2.0})
     _, suspicion = audit(LOG, training, snapshots())
-    curve, types = trace_errors(scores, test, suspicion, EvaluationParameters(bootstrap_samples=10), seed=0)
+    curve, types = trace_errors(
+        scores, test, suspicion, PIXELS, EvaluationParameters(bootstrap_samples=10), seed=0
+    )
     assert curve["tpr"].tolist()[-1] == 1.0
-    assert types[["defect_type", "image_auroc", "injected", "removed"]].to_numpy().tolist() == [
-        ["dent", 1.0, 1, 1]
-    ]
+    shown = types[["defect_type", "image_auroc", "injected", "removed", "aupro"]]
+    assert shown.to_numpy().tolist() == [["dent", 1.0, 1, 1, 0.8]]
 
 
 def test_without_labels_there_is_no_curve_and_no_type(manifest_of: Any) -> None:
     training = manifest_of(*[("train", "unknown", "")] * 3)
     scores = pd.DataFrame({"image_id": [], "score": [], "threshold": []}).astype({"image_id": str})
     _, suspicion = audit(LOG, training, snapshots())
-    for found in trace_errors(scores, manifest_of(), suspicion, EvaluationParameters(), seed=0):
+    for found in trace_errors(scores, manifest_of(), suspicion, NO_PIXELS, EvaluationParameters(), seed=0):
         assert found.empty
 
 
@@ -162,6 +189,20 @@ def test_no_maps_are_made_where_none_are_asked_for(manifest_of: Any, bank_of: An
     bank = bank_of(test)
     model = trained_on(bank.read(list(test["digest"])), threshold=1.0)
     scores = test[["image_id"]].assign(score=1.0)
+    _, suspicion = audit(LOG, manifest_of(*[("train", "unknown", "")] * 3), snapshots())
     evaluation = EvaluationParameters(maps="none")
-    maps = map_anomalies(model, bank, no_patches, None, LOG.assign(digest="0"), test, scores, evaluation, "cpu")
+    maps = map_anomalies(
+        model,
+        bank,
+        no_patches,
+        None,
+        LOG.assign(digest="0"),
+        test,
+        scores,
+        suspicion,
+        HISTORY,
+        evaluation,
+        5,
+        "cpu",
+    )
     assert len(maps) == 0

@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from irp_kedro.core.evaluation import nearly_removed
 from irp_kedro.core.records import LOG_COLUMNS
 from irp_kedro.reporting.gallery import (
     NEAR,
     REMOVED,
     GalleryImage,
-    choose_near,
     choose_removed,
     contact_sheet,
     show,
@@ -63,19 +63,19 @@ def test_the_removed_are_those_that_are_out_in_the_order_they_left() -> None:
 
 
 def test_the_near_ones_stayed_and_are_held_against_the_last_threshold() -> None:
-    near = choose_near(RANKING, HISTORY, most=5)
+    near = nearly_removed(RANKING, HISTORY, most=5)
     assert near["image_id"].tolist() == ["c", "d"]
     assert set(near["threshold"]) == {2.1}
 
 
 def test_where_nobody_judged_nothing_is_near() -> None:
-    assert choose_near(RANKING, pd.DataFrame({"threshold": [np.nan]}), most=5).empty
+    assert nearly_removed(RANKING, pd.DataFrame({"threshold": [np.nan]}), most=5).empty
 
 
 def verdicts(label: str) -> list[tuple[str, bool | None]]:
     ranking = RANKING.assign(label=label, defect_type="dent" if label == "anomalous" else "")
     removed = show(choose_removed(LOG, ranking, most=1), REMOVED, pixels, {}, side=32)
-    near = show(choose_near(ranking, HISTORY, most=1), NEAR, pixels, {}, side=32)
+    near = show(nearly_removed(ranking, HISTORY, most=1), NEAR, pixels, {}, side=32)
     return [(image.verdict, image.is_right) for image in (*removed, *near)]
 
 

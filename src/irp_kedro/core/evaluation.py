@@ -71,6 +71,18 @@ def removed_ids(log: pd.DataFrame) -> list[str]:
     return list(last.loc[last["action"] == "removed", "image_id"])
 
 
+def nearly_removed(suspicion: pd.DataFrame, history: pd.DataFrame, *, most: int) -> pd.DataFrame:
+    """Return the images that stayed, most suspect first, ``most`` of them, with the last threshold.
+
+    Where nobody judged there is no threshold to be near to, and no row.
+    """
+    thresholds = history["threshold"].dropna()
+    if thresholds.empty:
+        return suspicion.iloc[:0].assign(threshold=pd.Series(dtype=float))
+    stayed = suspicion[~suspicion["removed"]].sort_values("score", ascending=False, kind="stable")
+    return stayed.head(most).assign(threshold=float(thresholds.iloc[-1]))
+
+
 def removal_metrics(suspicion: pd.DataFrame) -> dict[str, Any]:
     """Return counts, precision, recall, false-removal rate and average precision of the ranking.
 

@@ -77,18 +77,6 @@ def choose_removed(log: pd.DataFrame, suspicion: pd.DataFrame, *, most: int) -> 
     return rows.merge(suspicion[["image_id", "label", "defect_type"]], on="image_id", how="left")
 
 
-def choose_near(suspicion: pd.DataFrame, history: pd.DataFrame, *, most: int) -> pd.DataFrame:
-    """Return the images that stayed, most suspect first, ``most`` of them, with the last threshold.
-
-    Where nobody judged there is no threshold to be near to, and no row.
-    """
-    thresholds = history["threshold"].dropna()
-    if thresholds.empty:
-        return suspicion.iloc[:0].assign(threshold=pd.Series(dtype=float))
-    stayed = suspicion[~suspicion["removed"]].sort_values("score", ascending=False, kind="stable")
-    return stayed.head(most).assign(threshold=float(thresholds.iloc[-1]))
-
-
 def show(
     rows: pd.DataFrame,
     group: str,
@@ -100,7 +88,7 @@ def show(
     """Return the images of ``rows`` with thumbnails, and heat maps where there are any.
 
     Args:
-        rows: what :func:`choose_removed` or :func:`choose_near` returned.
+        rows: what :func:`choose_removed` or ``evaluation.nearly_removed`` returned.
         group: ``removed`` or ``stayed``.
         read: digest -> prepared pixels.
         maps: anomaly map of each image by digest, higher = more anomalous.

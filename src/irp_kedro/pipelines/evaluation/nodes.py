@@ -7,7 +7,12 @@ import pandas as pd
 from irp_kedro.core.anomaly_maps import choose_images
 from irp_kedro.core.cost import run_cost
 from irp_kedro.core.detection_metrics import by_defect_type, image_metrics, roc_curve
-from irp_kedro.core.evaluation import audit_removals, rank_by_suspicion, removal_metrics
+from irp_kedro.core.evaluation import (
+    audit_removals,
+    nearly_removed,
+    rank_by_suspicion,
+    removal_metrics,
+)
 from irp_kedro.core.manifest import ANOMALOUS, as_manifest, labels_known
 from irp_kedro.core.records import last_scores
 from irp_kedro.measuring_parameters import EvaluationParameters
@@ -38,13 +43,19 @@ def map_anomalies(
     removal_log: pd.DataFrame,
     test_manifest: pd.DataFrame,
     test_scores: pd.DataFrame,
+    suspicion_ranking: pd.DataFrame,
+    cycle_history: pd.DataFrame,
     evaluation: EvaluationParameters,
+    near_images: int,
     device: str,
 ) -> Any:
-    """Return where the strategy's detector sees something, in the images that left and in test images."""
+    """Return where the detector sees something: in images that left or nearly did, and in test images."""
     from irp_kedro.inspection import Inspected, map_images
 
     chosen = choose_images(removal_log, as_manifest(test_manifest), test_scores, evaluation)
+    if evaluation.maps != "none":
+        near = nearly_removed(suspicion_ranking, cycle_history, most=near_images)
+        chosen |= dict(zip(near["image_id"], near["digest"], strict=True))
     seen = Inspected(bank=feature_bank, patches=patch_bank, images=images, device=device)
     return map_images(model, seen, list(chosen), list(chosen.values()), n_views=evaluation.map_views)
 

@@ -39,6 +39,9 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
                     "removal_log": "removal_log",
                     "test_manifest": "test_manifest",
                     "test_scores": "test_scores",
+                    "suspicion_ranking": "suspicion_ranking",
+                    "cycle_history": "cycle_history",
+                    "near_images": "params:reporting.near_images",
                     "evaluation": "params:evaluation",
                     "device": "params:device",
                 },
@@ -108,6 +111,6 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
             "patch_bank_record": "patch_bank_record",
             **{name: f"{strategy}.{name}" for name in own},
         },
-        parameters={"device", "evaluation", "seed"},
+        parameters={"device", "evaluation", "reporting.near_images", "seed"},
         tags="evaluation",
     )

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from irp_kedro.core.evaluation import nearly_removed
 from irp_kedro.core.manifest import as_manifest
 from irp_kedro.core.recovery import recovery_by_contamination
 from irp_kedro.errors import IncompleteRunError
@@ -84,7 +85,7 @@ def collect_gallery(
     from irp_kedro.reporting import gallery
 
     left = gallery.choose_removed(removal_log, suspicion_ranking, most=reporting.removed_images)
-    near = gallery.choose_near(suspicion_ranking, cycle_history, most=reporting.near_images)
+    near = nearly_removed(suspicion_ranking, cycle_history, most=reporting.near_images)
     both = pd.concat([left[["image_id", "digest"]], near[["image_id", "digest"]]])
     pairs = zip(both["image_id"], both["digest"], strict=True)
     maps = {str(digest): anomaly_maps.of(image) for image, digest in pairs if image in anomaly_maps}

@@ -1,0 +1,109 @@
+import pandas as pd
+import pytest
+
+from irp_kedro.core.refinement import RefinementCycle
+from irp_kedro.reporting.cell_figures import (
+    defect_types,
+    roc_curves,
+    scores_by_cycle,
+    strategies_compared,
+    test_score_distribution,
+    training_curves,
+)
+
+# pytest would take the last but one for a test of its own.
+test_score_distribution.__test__ = False  # type: ignore[attr-defined]
+
+
+def cycle(
+    number: int, judged: dict[str, float], losses: tuple[float, ...] = (), epochs: int = 0
+) -> RefinementCycle:
+    return RefinementCycle(
+        cycle=number,
+        kept=(),
+        judged=judged,
+        threshold=5.0 if judged else None,
+        losses=losses,
+        epochs=epochs,
+        final_scores={},
+    )
+
+
+JUDGED = {f"id{number}": float(number) for number in range(100)}
+CYCLES = [cycle(0, {}), cycle(1, JUDGED, (2.0, 1.5), 2), cycle(2, JUDGED, (1.0,), 3)]
+
+
+def test_losses_stand_at_the_epochs_they_were_measured_in() -> None:
+    (panel,) = training_curves(
+        {"vanilla": [cycle(0, {}, (3.0, 2.0, 1.0), 3)], "iterative_refinement": CYCLES}
+    ).panels
+    shown = {series.name: (list(series.x), list(series.y)) for series in panel.series}
+    assert shown["vanilla"] == ([1, 2, 3], [3.0, 2.0, 1.0])
+    assert shown["iterative refinement"] == ([1, 2, 3], [2.0, 1.5, 1.0])
+
+
+def test_the_bulk_of_the_scores_is_a_range_and_the_highest_are_points_by_label() -> None:
+    labels = {"id99": "anomalous"} | {f"id{number}": "normal" for number in range(99)}
+    (panel,) = scores_by_cycle(CYCLES, labels, "iterative_refinement").panels
+    shown = {series.name: series for series in panel.series}
+    assert list(shown["middle half"].low) == pytest.approx([24.75, 24.75])
+    assert list(shown["defect"].y) == [99.0, 99.0]
+    assert sorted(shown["good image"].y) == [95.0, 95.0, 96.0, 96.0, 97.0, 97.0, 98.0, 98.0]
+    assert list(shown["threshold"].y) == [5.0, 5.0]
+    assert shown["defect"].symbol != shown["good image"].symbol
+
+
+def test_without_labels_the_highest_are_images_and_nothing_more() -> None:
+    (panel,) = scores_by_cycle(CYCLES, dict.fromkeys(JUDGED, "unknown"), "iterative_refinement").panels
+    assert [series.name for series in panel.series if series.kind == "points"] == ["image"]
+
+
+def test_where_nobody_judged_the_chart_is_empty_but_whole() -> None:
+    (panel,) = scores_by_cycle([cycle(0, {})], {}, "vanilla").panels
+    assert all(not len(series.x) for series in panel.series)
+
+
+def test_a_strategy_without_a_curve_is_left_out() -> None:
+    curve = pd.DataFrame({"fpr": [0.0, 1.0], "tpr": [0.0, 1.0]})
+    (panel,) = roc_curves({"vanilla": curve, "one_shot_removal": curve.iloc[:0]}).panels
+    assert [series.name for series in panel.series] == ["vanilla"]
+    assert panel.limits[0].value == 0.95
+
+
+def test_test_images_are_counted_by_score_and_label_beside_the_threshold() -> None:
+    table = pd.DataFrame(
+        {"score": [0.0, 0.1, 1.0], "threshold": 0.5, "label": ["normal", "normal", "anomalous"]}
+    )
+    (panel,) = test_score_distribution({"vanilla": table, "one_shot_removal": table.iloc[:0]}).panels
+    assert {series.name: sum(series.y) for series in panel.series} == {"good image": 2, "defect": 1}
+    assert panel.limits[0].value == 0.5
+
+
+def test_strategies_stand_side_by_side_with_their_intervals() -> None:
+    summary = pd.DataFrame(
+        {
+            "strategy": ["vanilla", "oracle", "one_shot_removal"],
+            "image_auroc": [0.7, 0.9, float("nan")],
+            "image_auroc_low": [0.6, float("nan"), float("nan")],
+            "image_auroc_high": [0.8, float("nan"), float("nan")],
+        }
+    )
+    (panel,) = strategies_compared(summary).panels
+    assert panel.x_names == ("vanilla", "oracle")
+    assert [list(series.low) for series in panel.series] == [[0.6], []]
+
+
+def test_types_of_defect_show_auroc_and_the_share_that_was_removed() -> None:
+    table = pd.DataFrame(
+        {"defect_type": ["dent", "spot"], "image_auroc": [0.8, 0.9], "injected": [4, 0], "removed": [1, 0]}
+    )
+    auroc, removed = defect_types({"vanilla": table, "iterative_refinement": table}).panels
+    assert [series.name for series in auroc.series] == ["vanilla", "iterative refinement"]
+    assert [(series.name, list(series.y)) for series in removed.series] == [
+        ("iterative refinement", [0.25, 0.0])
+    ]
+
+
+def test_without_types_there_is_no_panel() -> None:
+    nothing = pd.DataFrame(columns=["defect_type", "image_auroc", "injected", "removed"])
+    assert defect_types({"vanilla": nothing}).panels == ()

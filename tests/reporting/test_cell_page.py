@@ -1,0 +1,195 @@
+import json
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from irp_kedro.parameters import STRATEGIES, Parameters
+from irp_kedro.reporting.cell_page import CellResults, cell_page
+from irp_kedro.reporting.gallery import GalleryImage, as_jpeg
+from irp_kedro.reporting.tables import summarise
+
+FIGURES = (
+    "training_curves",
+    "scores_by_cycle",
+    "strategies_compared",
+    "roc_curves",
+    "test_score_distribution",
+    "defect_types",
+)
+HISTORY = pd.DataFrame(
+    {"cycle": [0, 1], "images": [20, 19], "removed": [0, 1], "stop": ["", "max_cycles (1) reached"]}
+)
+TYPES = pd.DataFrame(
+    {"defect_type": ["dent"], "test_images": [4], "image_auroc": [0.75], "injected": [3], "removed": [1]}
+)
+REVIEW = pd.DataFrame(
+    [("id9", "9" * 32, "keep", "Ada", "2026")], columns=["image_id", "digest", "decision", "who", "when"]
+)
+
+
+def metrics(*, labelled: bool) -> dict[str, Any]:
+    image: dict[str, Any] = {"labels_known": labelled, "n_images": 8}
+    removals: dict[str, Any] = {"n_images": 20, "n_removed": 1, "labels_known": labelled}
+    if labelled:
+        image |= {"image_auroc": 0.8, "image_auroc_interval": [0.7, 0.9], "f1": 0.5, "false_alarm_rate": 0.1}
+        removals |= {"bad_removed": 1, "good_removed": 0, "bad_left": 2, "precision": 1.0}
+    return {
+        "image": image,
+        "removals": removals,
+        "achieved_contamination": 0.15 if labelled else None,
+        "loop": {"cycles": 1},
+        "cost": {"refinement_seconds": 1.0},
+    }
+
+
+def shown(name: str, group: str, **changed: Any) -> GalleryImage:
+    values: dict[str, Any] = {
+        "group": group,
+        "place": 1,
+        "image_id": name,
+        "digest": name * 32,
+        "name": f"<b>{name}.png",
+        "cycle": 1 if group == "removed" else None,
+        "score": 3.0,
+        "threshold": 2.0,
+        "judge": "gaussian",
+        "label": "anomalous",
+        "defect_type": "dent",
+        "thumbnail": as_jpeg(np.zeros((8, 8, 3), dtype=np.uint8), 8),
+    }
+    return GalleryImage(**values | changed)
+
+
+def lineage() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "cycle": [0, 1],
+            "images": [20, 19],
+            "removed": [0, 1],
+            "tree": ["aa.dir", "bb.dir"],
+            "model": ["", "cc"],
+            "run": "r",
+            "parameters": "p",
+            "source_manifest": "s",
+            "contamination_record": "c",
+            "feature_bank": "f",
+            "review": "reviewed",
+            "code_revision": "abc",
+            "code_changed": True,
+            "code": "d",
+            "device": "cpu",
+            "versions": [{"python": "3"}] * 2,
+        }
+    )
+
+
+def page_of(
+    *,
+    labelled: bool = True,
+    gallery: list[GalleryImage] | None = None,
+    review: pd.DataFrame = REVIEW,
+    **raw: Any,
+) -> str:
+    measured = {name: metrics(labelled=labelled) for name in STRATEGIES}
+    measured["oracle"] = {"available": False}
+    parameters = Parameters.model_validate(raw).model_dump(mode="json")
+    figures = {
+        name: SimpleNamespace(name=name, title=name, alt="x", svg="<svg/>", plotly={"data": ["</script>"]})
+        for name in FIGURES
+    }
+    return cell_page(
+        CellResults(
+            summary=summarise(parameters, measured),
+            parameters=parameters,
+            metrics=measured,
+            types=dict.fromkeys(STRATEGIES, TYPES if labelled else TYPES.iloc[:0]),
+            history=HISTORY,
+            lineage=lineage(),
+            gallery=[shown("a", "removed"), shown("b", "stayed")] if gallery is None else gallery,
+            review=review,
+            figures=figures,
+        )
+    )
+
+
+def words(page: str) -> str:
+    body = page[page.index("<body>") : page.index('id="review-state"')]
+    return re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", body))
+
+
+def test_a_reader_finds_headline_gallery_loop_detector_lineage_and_cost() -> None:
+    page = page_of()
+    assert re.findall(r'<section id="(\w+)"', page) == [
+        "removed", "near", "loop", "detector", "lineage", "cost", "settings"
+    ]  # fmt: skip
+    told = words(page)
+    for part in (
+        "removed 1 of 20 training images",
+        "Right: a defect (dent)",
+        "Missed: a defect (dent)",
+        "It ended: max_cycles (1) reached",
+        "bb.dir",
+        "abc (changed since)",
+        "refinement.mad_factor",
+    ):
+        assert part in told, part
+
+
+def test_each_figure_of_the_catalog_is_shown_once() -> None:
+    page = page_of()
+    assert re.findall(r'<figure id="(\w+)"', page) == [
+        "scores_by_cycle", "training_curves", "strategies_compared", "roc_curves", "test_score_distribution",
+        "defect_types",
+    ]  # fmt: skip
+
+
+def test_without_labels_nothing_says_right_or_wrong_and_labelled_figures_are_left_out() -> None:
+    unknown = [shown("a", "removed", label="unknown", defect_type=""), shown("b", "stayed", label="unknown")]
+    page = page_of(labelled=False, gallery=unknown)
+    told = words(page)
+    assert not re.search("Right:|Wrong:|Missed:", told)
+    assert "only a person can say" in told
+    assert "roc_curves" not in re.findall(r'<figure id="(\w+)"', page)
+
+
+def test_names_and_data_cannot_become_part_of_the_page() -> None:
+    page = page_of()
+    assert "<b>a.png" not in page
+    assert "&lt;b&gt;a.png" in page
+    assert '["</script>"]' not in page
+
+
+def test_nothing_removed_and_nobody_near_is_a_page_too() -> None:
+    told = words(page_of(gallery=[]))
+    assert "Nothing left the set" in told
+    assert "none is near a threshold" in told
+
+
+def test_a_review_that_was_honoured_is_told_and_carried_on() -> None:
+    page = page_of()
+    assert "This run honoured a review: 1 keep" in words(page)
+    state = re.search(r'id="review-state">(.*?)</script>', page)
+    assert state is not None
+    assert json.loads(state.group(1))["earlier"] == REVIEW.to_dict("records")
+    assert "honoured a review" not in words(page_of(review=REVIEW.iloc[:0]))
+
+
+def test_an_image_that_a_person_removed_has_no_bar() -> None:
+    reviewed = shown("a", "removed", score=None, threshold=None, cycle=0, judge="review")
+    page = page_of(gallery=[reviewed])
+    assert "Left in cycle 0, by review" in words(page)
+    assert 'class="bar"' not in page
+
+
+@pytest.mark.parametrize(("dataset", "told"), [("mvtec_ad", True), ("sample", False)])
+def test_defects_from_another_acquisition_are_named_where_the_set_has_them(dataset: str, told: bool) -> None:
+    page = page_of(dataset={"name": dataset})
+    assert ("photographed with the test images" in words(page)) is told
+
+
+def test_fewer_images_than_left_are_said_to_be_the_first_ones() -> None:
+    assert "The first 0 of 1 are shown" in words(page_of(gallery=[shown("b", "stayed")]))
