@@ -57,4 +57,5 @@ class SummaryHooks:
         console.print(as_terminal_table(summary))
         console.print(describe(summary), soft_wrap=True, highlight=False)
         console.print("Snapshots and what left in each: kedro irp lineage", highlight=False)
-        console.print(f"Report: {getattr(catalog['report'], '_filepath', '')}", soft_wrap=True, highlight=False)
+        page = "report_page" if "report_page" in pipeline.all_outputs() else "report"
+        console.print(f"Report: {getattr(catalog[page], '_filepath', '')}", soft_wrap=True, highlight=False)

@@ -24,6 +24,7 @@ TESTED_THROUGH = {
     "datasets/partial_file.py": "datasets/test_download.py",
     "datasets/sample_surface.py": "datasets/test_sample.py",
     "datasets/sources.py": "test_hooks.py",
+    "reporting/cell_tables.py": "reporting/test_cell_page.py",
 }
 
 

@@ -248,7 +248,7 @@ def test_the_terminal_shows_the_strategies_side_by_side_and_where_the_report_lie
     assert not any("…" in row for row in shown)
     assert end[-2:] == [
         "Snapshots and what left in each: kedro irp lineage",
-        f"Report: {whole.path('report.md')}",
+        f"Report: {whole.path('report.html')}",
     ]
 
 

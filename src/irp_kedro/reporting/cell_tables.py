@@ -1,0 +1,171 @@
+"""The tables of one cell's report, written out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from irp_kedro.reporting.charts import readable
+from irp_kedro.reporting.pages import Row, ShownTable, as_table
+
+MAIN = "iterative_refinement"
+STRATEGY_COLUMNS = {
+    "strategy": "strategy",
+    "image_auroc": "image AUROC",
+    "image_auroc_low": "95 % from",
+    "image_auroc_high": "to",
+    "average_precision": "average precision",
+    "f1": "F1",
+    "false_alarm_rate": "false alarms",
+    "fpr_at_95_tpr": "FPR at 95 % TPR",
+    "pixel_auroc": "pixel AUROC",
+    "aupro": "AUPRO",
+    "n_removed": "removed",
+    "bad_removed": "defects",
+    "good_removed": "good",
+    "removal_precision": "precision",
+    "removal_recall": "recall",
+    "false_removal_rate": "false removals",
+    "ranking_average_precision": "ranking AP",
+}
+TYPE_COLUMNS = {
+    "defect_type": "type of defect",
+    "strategy": "strategy",
+    "test_images": "test images",
+    "image_auroc": "image AUROC",
+    "image_auroc_low": "95 % from",
+    "image_auroc_high": "to",
+    "found": "found at the threshold",
+    "pixel_auroc": "pixel AUROC",
+    "aupro": "AUPRO",
+    "injected": "injected",
+    "removed": "removed",
+}
+CYCLE_COLUMNS = {
+    "cycle": "cycle",
+    "images": "images left",
+    "removed": "removed",
+    "restored": "restored",
+    "above_threshold": "above threshold",
+    "median_score": "median score",
+    "threshold": "threshold",
+    "epochs": "epochs so far",
+    "last_loss": "last loss",
+    "seconds": "seconds",
+}
+SNAPSHOT_COLUMNS = {
+    "cycle": "snapshot",
+    "images": "images",
+    "removed": "removed",
+    "restored": "restored",
+    "tree": "set (DVC object)",
+    "model": "model",
+    "time": "written",
+}
+COST_COLUMNS = {
+    "strategy": "strategy",
+    "extraction_seconds": "extraction, s",
+    "extraction_images_per_second": "images/s",
+    "patch_extraction_seconds": "patches, s",
+    "refinement_seconds": "loop, s",
+    "refinement_images_per_second": "training images/s",
+    "threshold_seconds": "threshold, s",
+    "peak_memory_mb": "peak memory, MB",
+}
+
+
+def strategies_table(summary: pd.DataFrame) -> ShownTable:
+    """Return metrics and removals, one row a strategy."""
+    return as_table(
+        summary.assign(strategy=summary["strategy"].map(readable)),
+        STRATEGY_COLUMNS,
+        caption="Strategies side by side. The threshold of F1 and false alarms was stored with each model before "
+        "any test label was read.",
+        entries=["summary_table", f"{MAIN}.metrics", f"{MAIN}.threshold_record"],
+    )
+
+
+def types_table(types: Mapping[str, pd.DataFrame]) -> ShownTable:
+    """Return metrics and removals, one row a type of defect and strategy."""
+    known = [table.assign(strategy=readable(name)) for name, table in types.items() if len(table)]
+    return as_table(
+        pd.concat(known).sort_values(["defect_type", "strategy"]) if known else pd.DataFrame(),
+        TYPE_COLUMNS,
+        texts=2,
+        caption="By type of defect; AUROC is against all good test images, pixel metrics are of the anomaly maps.",
+        entries=[f"{name}.metrics_by_type" for name in types],
+    )
+
+
+def cycles_table(history: pd.DataFrame) -> ShownTable:
+    """Return what each cycle did."""
+    return as_table(
+        history,
+        CYCLE_COLUMNS,
+        caption=f"The cycles of iterative refinement. It ended: {history['stop'].iloc[-1]}.",
+        entries=[f"{MAIN}.cycle_history"],
+        texts=0,
+    )
+
+
+def snapshots_table(lineage: pd.DataFrame) -> ShownTable:
+    """Return the snapshots, one row a cycle."""
+    return as_table(
+        lineage.assign(cycle=[f"cycle_{cycle:03d}" for cycle in lineage["cycle"]]),
+        SNAPSHOT_COLUMNS,
+        caption="Snapshots of iterative refinement; the parent of each is the one before it.",
+        entries=[f"{MAIN}.lineage", f"{MAIN}.snapshots"],
+    )
+
+
+def cost_table(summary: pd.DataFrame) -> ShownTable:
+    """Return seconds, images a second and memory by strategy."""
+    return as_table(
+        summary.assign(strategy=summary["strategy"].map(readable)),
+        COST_COLUMNS,
+        caption="Extraction is shared by the strategies, and by every later run; the loop is judging, removing and "
+        "training.",
+        entries=["summary_table"],
+    )
+
+
+def settings_table(parameters: Mapping[str, Any]) -> ShownTable:
+    """Return every parameter by its dotted name."""
+    return ShownTable(
+        caption="Every parameter of this cell.",
+        columns=("parameter", "value"),
+        rows=tuple(Row(cells=(key, str(value))) for key, value in _flat(parameters)),
+        entries=("cell_parameters",),
+        texts=2,
+    )
+
+
+def provenance_table(record: pd.Series) -> ShownTable:
+    """Return where all snapshots of a run come from."""
+    rows = {
+        "run": record["run"],
+        "parameters": record["parameters"],
+        "source images and labels": record["source_manifest"],
+        "contamination": record["contamination_record"],
+        "features": record["feature_bank"],
+        "review": record.get("review", ""),
+        "model": record["model"],
+        "code revision": record["code_revision"] + (" (changed since)" if record["code_changed"] else ""),
+        "source files that ran": record["code"],
+        "device": record["device"],
+        "software": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
+    }
+    return ShownTable(
+        caption="Where all snapshots of this run come from: digests, code and software.",
+        columns=("what", "digest or version"),
+        rows=tuple(Row(cells=(name, str(value))) for name, value in rows.items() if value),
+        entries=(f"{MAIN}.lineage",),
+        texts=2,
+    )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        flat += _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(prefix + key, value)]
+    return flat
