@@ -61,3 +61,19 @@ def test_removals_are_those_of_iterative_refinement() -> None:
 def test_without_labels_there_is_no_panel() -> None:
     nothing = cells(auroc=float("nan"), bad=float("nan"))
     assert auroc_by_level(nothing).panels == removals_by_level(nothing).panels == ()
+
+
+def test_several_classes_of_a_dataset_have_a_panel_of_their_mean_beside_the_paper_s() -> None:
+    both = pd.concat([cells(), cells(product_class="screw", auroc=0.5)])
+    *_, mean = auroc_by_level(both).panels
+    assert mean.title == "mean of 2 classes of mvtec ad"
+    vanilla = next(series for series in mean.series if series.name == "vanilla")
+    assert list(vanilla.y) == [(0.8 + 0.5) / 2, (0.6 + 0.5) / 2]
+    (papers,) = (series for series in mean.series if "paper" in series.name)
+    assert papers.y[0] == (0.8888 + 0.8938) / 2
+
+
+def test_a_level_that_one_class_lacks_has_no_mean() -> None:
+    screw = cells(product_class="screw")
+    *_, mean = auroc_by_level(pd.concat([cells(), screw[screw["level"] == 0.1]])).panels
+    assert list(mean.series[0].x) == [10]

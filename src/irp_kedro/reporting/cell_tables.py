@@ -79,8 +79,8 @@ def strategies_table(summary: pd.DataFrame) -> ShownTable:
     return as_table(
         summary.assign(strategy=summary["strategy"].map(readable)),
         STRATEGY_COLUMNS,
-        caption="Strategies side by side. The threshold of F1 and false alarms was stored with each model before "
-        "any test label was read.",
+        caption="Strategies side by side. The threshold of F1 and false alarms was stored with each model "
+        "before any test label was read.",
         entries=["summary_table", f"{MAIN}.metrics", f"{MAIN}.threshold_record"],
     )
 
@@ -92,7 +92,7 @@ def types_table(types: Mapping[str, pd.DataFrame]) -> ShownTable:
         pd.concat(known).sort_values(["defect_type", "strategy"]) if known else pd.DataFrame(),
         TYPE_COLUMNS,
         texts=2,
-        caption="By type of defect; AUROC is against all good test images, pixel metrics are of the anomaly maps.",
+        caption="By type of defect; AUROC is against all good test images, pixel metrics are of the maps.",
         entries=[f"{name}.metrics_by_type" for name in types],
     )
 
@@ -123,8 +123,8 @@ def cost_table(summary: pd.DataFrame) -> ShownTable:
     return as_table(
         summary.assign(strategy=summary["strategy"].map(readable)),
         COST_COLUMNS,
-        caption="Extraction is shared by the strategies, and by every later run; the loop is judging, removing and "
-        "training.",
+        caption="Extraction is shared by the strategies, and by every later run; the loop is judging, removing "
+        "and training.",
         entries=["summary_table"],
     )
 

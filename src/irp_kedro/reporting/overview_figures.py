@@ -28,33 +28,19 @@ def auroc_by_level(auroc: pd.DataFrame) -> Chart:
     Args:
         auroc: what ``tables.auroc_by_contamination`` returned.
     """
-    paper = paper_results()
+    paper, known = paper_results(), auroc.dropna(subset=["auroc"])
     panels = []
-    for title, dataset, product_class, group in _sets(auroc.dropna(subset=["auroc"])):
-        series = []
-        for position, (strategy, rows) in enumerate(group.groupby("strategy")):
-            ordered = rows.sort_values("level")
-            spread = ordered["auroc_seed_std"].fillna(0)
-            series.append(
-                Series(
-                    name=readable(str(strategy)),
-                    kind="line",
-                    x=(100 * ordered["level"]).tolist(),
-                    y=ordered["auroc"].tolist(),
-                    low=(ordered["auroc"] - spread).tolist() if spread.any() else (),
-                    high=(ordered["auroc"] + spread).tolist() if spread.any() else (),
-                    colour=strategy_colour(str(strategy), position),
-                    symbol=STRATEGY_SYMBOLS.get(str(strategy), "cross"),
-                    dashed=strategy == "oracle",
-                )
-            )
+    for title, dataset, product_class, group in _sets(known):
         theirs = paper[(paper["dataset"] == dataset) & (paper["product_class"] == product_class)]
-        if len(theirs):
-            series.append(_papers("iterative refinement, the paper's", theirs, "auroc", "cross"))
-        panels.append(_panel(title, "image AUROC", series))
+        panels.append(_panel(title, "image AUROC", _auroc_lines(group, theirs)))
+    for title, means, theirs in _means_over_classes(known, paper):
+        panels.append(_panel(title, "image AUROC", _auroc_lines(means, theirs)))
     return Chart(
         title="Image AUROC by contamination (the paper's Figures 1, 3 and 4)",
-        alt="One panel a set: a line a strategy, level of contamination against mean AUROC over seeds.",
+        alt=(
+            "One panel a set: a line a strategy, level against mean AUROC over seeds, with its spread over seeds. "
+            "Where a dataset has several classes, one more panel for their mean, with its spread over classes."
+        ),
         panels=tuple(panels),
     )
 
@@ -104,6 +90,48 @@ def _sets(table: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
         name = readable(set_name(dataset, product_class))
         apart = f", {detector} {configuration}" if several.loc[(dataset, product_class)] > 1 else ""
         yield name + apart, dataset, product_class, group
+
+
+def _means_over_classes(
+    auroc: pd.DataFrame, paper: pd.DataFrame
+) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+    """Yield title, our means and the paper's, over the classes of a dataset that has several (Figure 3b)."""
+    named = auroc.assign(product_class=auroc["product_class"].fillna(""))
+    for keys, group in named.groupby(["dataset", *CONFIGURATION]):
+        classes = sorted(set(group["product_class"]))
+        if len(classes) < 2:
+            continue
+        # A level or strategy that one class lacks has no mean over them all.
+        wide = group.pivot_table(index=["strategy", "level"], columns="product_class", values="auroc").dropna()
+        means = pd.DataFrame({"auroc": wide.mean(axis=1), "auroc_seed_std": wide.std(axis=1)}).reset_index()
+        shared = paper[(paper["dataset"] == keys[0]) & paper["product_class"].isin(classes)]
+        whole = shared["product_class"].nunique() == len(classes)
+        mean = shared.groupby("level")["auroc"].mean().reset_index()
+        theirs = mean if whole else mean.iloc[:0]
+        yield f"mean of {len(classes)} classes of {readable(str(keys[0]))}", means, theirs
+
+
+def _auroc_lines(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[Series]:
+    series = []
+    for position, (strategy, rows) in enumerate(ours.groupby("strategy")):
+        ordered = rows.sort_values("level")
+        spread = ordered["auroc_seed_std"].fillna(0)
+        series.append(
+            Series(
+                name=readable(str(strategy)),
+                kind="line",
+                x=(100 * ordered["level"]).tolist(),
+                y=ordered["auroc"].tolist(),
+                low=(ordered["auroc"] - spread).tolist() if spread.any() else (),
+                high=(ordered["auroc"] + spread).tolist() if spread.any() else (),
+                colour=strategy_colour(str(strategy), position),
+                symbol=STRATEGY_SYMBOLS.get(str(strategy), "cross"),
+                dashed=strategy == "oracle",
+            )
+        )
+    if len(theirs):
+        series.append(_papers("iterative refinement, the paper's", theirs, "auroc", "cross"))
+    return series
 
 
 def _panel(title: str, y_label: str, series: list[Series]) -> Panel:
