@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: run test check slow realdata clean
+.PHONY: run test check slow realdata bench-gpu clean
 
 run: $(STAMP) ## the main job on the embedded sample, offline
 	$(BIN)/kedro run
@@ -22,6 +22,11 @@ slow: $(STAMP) ## the tests that take minutes
 
 realdata: $(STAMP) ## the tests on real images (IRP_REAL_DATA=folder)
 	$(BIN)/pytest -m realdata
+
+bench-gpu: $(STAMP) ## the loop on a CUDA device: equal to the CPU, nothing waits, and how fast
+	$(BIN)/pytest -m gpu
+	$(BIN)/python benchmarks/floor.py --device cuda
+	$(BIN)/python benchmarks/growth.py --device cuda
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "irp-kedro needs Python 3.11 or newer, found " + sys.version.split()[0])'

@@ -10,6 +10,7 @@ from irp_kedro.core.judging import Apart, HeldOut, InSample, Judge, Panel
 from irp_kedro.detectors.registry import BankDetector, detector_type
 from irp_kedro.errors import IncompleteRunError, ParameterError
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
+from irp_kedro.features.residence import StreamedViews
 from irp_kedro.judges import FeatureLoader, LoopSettings, build_judge, load_features, resolve_device
 from irp_kedro.parameters import (
     FlowParameters,
@@ -216,3 +217,22 @@ def test_cuda_by_name_without_cuda_says_what_to_do(device: str, monkeypatch: pyt
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ParameterError, match=f"device = '{device}', but .* use --params device=cpu"):
         resolve_device(device)
+
+
+def test_a_detector_that_cannot_stream_says_so_where_its_features_do_not_fit(
+    loader: FeatureLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("irp_kedro.judges.place", StreamedViews)
+    assert isinstance(loader.of("differnet"), StreamedViews)
+    with pytest.raises(ParameterError, match="'patch_memory' needs them there; use --params device=cpu"):
+        loader.of("patch_memory")
+
+
+@pytest.mark.parametrize("name", ["gaussian", "differnet"])
+def test_scores_of_all_folds_come_in_one_transfer_and_are_the_same(name: str, loader: FeatureLoader) -> None:
+    _, judge = trained_and_judge(loop(judge=name, scoring="held_out"), loader.of)
+    assert isinstance(judge, HeldOut)
+    one_by_one = HeldOut(judge.fresh, folds=judge.folds, epochs=judge.epochs, seed=judge.seed)
+    rows, outside = np.arange(25), np.arange(25, N_IMAGES)
+    together = judge.judge(rows, cycle=1, outside=outside)
+    np.testing.assert_array_equal(together, one_by_one.judge(rows, cycle=1, outside=outside))

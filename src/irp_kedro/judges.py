@@ -1,20 +1,23 @@
 """Who judges, and on which features: what ``refinement.judge`` and ``refinement.scoring`` ask for."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from irp_kedro.core import seeding
+from irp_kedro.core.detector import Scores
 from irp_kedro.core.judging import Apart, HeldOut, InSample, Judge, Panel
 from irp_kedro.core.review import NO_REVIEW, Review
 from irp_kedro.detectors.registry import DETECTORS, BankDetector, detector_type
 from irp_kedro.detectors.settings import DetectorSettings
 from irp_kedro.errors import IncompleteRunError, ParameterError
 from irp_kedro.features.bank import FeatureBank
+from irp_kedro.features.device import download
 from irp_kedro.features.preparation import PreparedImages
+from irp_kedro.features.residence import DEVICE_SHARE, StreamedViews, ViewSource, place
 from irp_kedro.parameters import (
     FlowParameters,
     PatchParameters,
@@ -61,7 +64,9 @@ class LoopSettings:
         )
 
 
-def build_judge(detector: BankDetector, features_of: Callable[[str], Tensor], settings: LoopSettings) -> Judge:
+def build_judge(
+    detector: BankDetector, features_of: Callable[[str], Tensor | ViewSource], settings: LoopSettings
+) -> Judge:
     """Return the judge that ``refinement.scoring`` and ``refinement.judge`` ask for.
 
     Args:
@@ -81,7 +86,7 @@ def build_judge(detector: BankDetector, features_of: Callable[[str], Tensor], se
 
 
 def _one_judge(
-    name: str, detector: BankDetector, features_of: Callable[[str], Tensor], settings: LoopSettings
+    name: str, detector: BankDetector, features_of: Callable[[str], Tensor | ViewSource], settings: LoopSettings
 ) -> Judge:
     rule = settings.refinement
     same = name == settings.detector
@@ -92,7 +97,15 @@ def _one_judge(
     if rule.scoring == "in_sample" or DETECTORS[name].leaves_one_out:
         return Apart(fresh, rule.judge_epochs)
     folds_seed = seeding.stream_seed(settings.seed, "judge")
-    return HeldOut(fresh, folds=rule.folds, epochs=rule.judge_epochs, seed=folds_seed)
+    judge = HeldOut(fresh, folds=rule.folds, epochs=rule.judge_epochs, seed=folds_seed)
+    if hasattr(template, "score_there"):
+        return replace(judge, score=lambda fold, rows: fold.score_there(rows), collect=_in_one_transfer)
+    return judge
+
+
+def _in_one_transfer(folds: Sequence[Tensor]) -> list[Scores]:
+    scores = download(torch.cat(list(folds)))
+    return np.split(scores, np.cumsum([len(fold) for fold in folds])[:-1])
 
 
 class FeatureLoader:
@@ -111,10 +124,15 @@ class FeatureLoader:
         self._banks = {"pooled": pooled, "patches": patches, "fine_patches": fine}
         self._digests = digests
         self._device = device
-        self._loaded: dict[str, Tensor] = {}
+        self._loaded: dict[str, Tensor | StreamedViews] = {}
 
-    def of(self, detector: str) -> Tensor:
-        """Return the features that ``detector`` works on."""
+    def of(self, detector: str) -> Tensor | StreamedViews:
+        """Return the features that ``detector`` works on.
+
+        Raises:
+            IncompleteRunError: there are none.
+            ParameterError: they are too large for the device, and the detector needs them there.
+        """
         kind = DETECTORS[detector].features
         if kind == "pixels" and kind not in self._loaded:
             self._loaded[kind] = self._pixels(detector)
@@ -126,7 +144,14 @@ class FeatureLoader:
                     "Run: kedro run --pipelines features"
                 )
             self._loaded[kind] = load_features(bank, self._digests, self._device)
-        return self._loaded[kind]
+        found = self._loaded[kind]
+        if isinstance(found, StreamedViews) and not DETECTORS[detector].streams:
+            raise ParameterError(
+                f"The {kind} features take more than {DEVICE_SHARE:.0%} of the memory of {found.device}, and "
+                f"'{detector}' needs them there; use --params device=cpu, or a detector that streams them: "
+                f"{', '.join(name for name, entry in DETECTORS.items() if entry.streams)}."
+            )
+        return found
 
     def _pixels(self, detector: str) -> Tensor:
         images = self._images
@@ -136,9 +161,9 @@ class FeatureLoader:
         return torch.from_numpy(pixels).to(resolve_device(self._device))
 
 
-def load_features(bank: FeatureBank, digests: Sequence[str], device: str) -> Tensor:
-    """Return features (n_images, n_views, n_features), float16, resident on ``device``."""
-    return torch.from_numpy(bank.read(digests)).to(resolve_device(device))
+def load_features(bank: FeatureBank, digests: Sequence[str], device: str) -> Tensor | StreamedViews:
+    """Return features (n_images, n_views, n_features), float16, on ``device``, or streamed where too large."""
+    return place(torch.from_numpy(bank.read(digests)), resolve_device(device))
 
 
 def resolve_device(device: str) -> torch.device:

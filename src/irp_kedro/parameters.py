@@ -105,6 +105,7 @@ class TrainingParameters(Group):
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
     weight_decay: Annotated[float, Field(ge=0)] = 1e-5
     epochs: Count = 24
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
 
 class PatchParameters(Group):

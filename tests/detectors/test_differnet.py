@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from irp_kedro.detectors import differnet
 from irp_kedro.detectors.differnet import DifferNet
+from irp_kedro.detectors.flow import NormalizingFlow
 from irp_kedro.detectors.settings import DetectorSettings
-from irp_kedro.parameters import ViewParameters
+from irp_kedro.features.residence import StreamedViews
+from irp_kedro.parameters import TrainingParameters, ViewParameters
 
 Settings = Callable[..., DetectorSettings]
 ROWS, NORMAL = np.arange(40), np.arange(36)
@@ -109,9 +110,8 @@ def test_an_epoch_draws_every_image_equally_often_and_no_view_twice(
     marked[..., 0] = torch.arange(40)[:, None]
     marked[..., 1] = torch.arange(4)
     detector = DifferNet(marked, settings())
-    detector.mean, detector.deviation = torch.zeros(8), torch.ones(8)
     drawn = [
-        {(int(image), int(view)) for image, view in detector._epoch_views(torch.as_tensor(NORMAL))[:, :2]}
+        {(int(image), int(view)) for image, view in detector.features.gather(*detector._drawn(NORMAL))[:, :2]}
         for _ in range(2)
     ]
     for pairs in drawn:
@@ -120,12 +120,10 @@ def test_an_epoch_draws_every_image_equally_often_and_no_view_twice(
     assert drawn[0] != drawn[1]
 
 
-def test_how_many_are_scored_together_does_not_matter(
-    features: torch.Tensor, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_how_many_are_scored_together_does_not_matter(features: torch.Tensor, settings: Settings) -> None:
     detector = trained(features, settings())
     whole = detector.score(ROWS)
-    monkeypatch.setattr(differnet, "SCORED_TOGETHER", 7)
+    detector._scored_together = 7
     np.testing.assert_allclose(detector.score(ROWS), whole, rtol=1e-5)
 
 
@@ -143,3 +141,53 @@ def test_a_restored_detector_scores_images_it_never_saw(features: torch.Tensor, 
     detector = trained(features[:36], settings())
     restored = DifferNet.restore(detector.export(), features[36:])
     assert restored.score(np.arange(4)).min() > detector.score(NORMAL).max()
+
+
+def test_streamed_features_train_the_same_detector_as_resident_ones(
+    features: torch.Tensor, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resident = trained(features, settings())
+    monkeypatch.setattr("irp_kedro.detectors.differnet.BATCHES_GATHERED", 1)
+    streamed = DifferNet(StreamedViews(features, features.device), settings())
+    losses = streamed.fit(NORMAL, epochs=3)
+    np.testing.assert_allclose(losses, DifferNet(features, settings()).fit(NORMAL, epochs=3), rtol=1e-6)
+    np.testing.assert_allclose(streamed.score(ROWS), resident.score(ROWS), rtol=1e-5)
+
+
+def too_large_a_batch(monkeypatch: pytest.MonkeyPatch, fits: int) -> list[int]:
+    """Let memory end above ``fits`` vectors, in the midst of a step; return the sizes that passed."""
+    passed: list[int] = []
+    forward = NormalizingFlow.forward
+
+    def limited(flow: NormalizingFlow, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        result = forward(flow, vectors)
+        if len(vectors) > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        passed.append(len(vectors))
+        return result
+
+    monkeypatch.setattr(NormalizingFlow, "forward", limited)
+    return passed
+
+
+def test_where_memory_ends_training_takes_the_same_steps_in_parts(
+    features: torch.Tensor, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = settings(training=TrainingParameters(batch_views=32, learning_rate=2e-3, precision="float32"))
+    whole = DifferNet(features, exact)
+    losses = whole.fit(NORMAL, epochs=2)
+    before = whole.score(ROWS)
+    passed = too_large_a_batch(monkeypatch, fits=10)
+    parts = DifferNet(features, exact)
+    np.testing.assert_allclose(parts.fit(NORMAL, epochs=2), losses, rtol=1e-5)
+    assert max(passed) == 8  # of 32: halved twice
+    np.testing.assert_allclose(parts.score(ROWS), before, rtol=1e-4)
+
+
+def test_bfloat16_products_change_scores_little(features: torch.Tensor, settings: Settings) -> None:
+    scores = []
+    for precision in ("float32", "bfloat16"):
+        training = TrainingParameters(batch_views=32, learning_rate=2e-3, precision=precision)
+        scores.append(trained(features, settings(training=training)).score(ROWS))
+    assert not np.array_equal(*scores)
+    np.testing.assert_allclose(*scores, rtol=0.05)

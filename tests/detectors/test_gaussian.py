@@ -9,12 +9,15 @@ from sklearn.covariance import LedoitWolf
 from irp_kedro.datasets.model import read_model, write_model
 from irp_kedro.detectors.gaussian import Gaussian
 from irp_kedro.detectors.settings import DetectorSettings
+from irp_kedro.features.residence import StreamedViews
 
 Settings = Callable[..., DetectorSettings]
 ROWS, NORMAL = np.arange(40), np.arange(36)
 
 
-def scores_of(features: torch.Tensor, settings: DetectorSettings, name: str = "detector") -> np.ndarray:
+def scores_of(
+    features: torch.Tensor | StreamedViews, settings: DetectorSettings, name: str = "detector"
+) -> np.ndarray:
     detector = Gaussian(features, settings, name)
     detector.fit(NORMAL, epochs=1)
     return detector.score(ROWS)
@@ -98,3 +101,8 @@ def test_a_wide_saved_detector_gives_identical_scores(settings: Settings, tmp_pa
     write_model(tmp_path / "model.safetensors", detector.export())
     restored = Gaussian.restore(read_model(tmp_path / "model.safetensors"), wide)
     np.testing.assert_array_equal(restored.score(ROWS), detector.score(ROWS))
+
+
+def test_streamed_features_give_identical_scores(features: torch.Tensor, settings: Settings) -> None:
+    streamed = StreamedViews(features, features.device)
+    np.testing.assert_array_equal(scores_of(streamed, settings()), scores_of(features, settings()))

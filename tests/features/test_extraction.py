@@ -226,3 +226,25 @@ def test_a_recipe_of_pooled_features_is_called_what_it_was_before_there_were_pat
     patches = ExtractionRecipe(**{**vars(before), "patch_levels": 2})
     assert patches.as_dict() == {**before.as_dict(), "patch_levels": 2, "patch_skip": 0}
     assert patches.digest() != before.digest()
+
+
+@pytest.mark.parametrize("patch_levels", [0, 2])
+def test_where_memory_ends_fewer_views_pass_together(
+    patch_levels: int, images: PreparedImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = ExtractionPlan(**{**vars(PLAN), "n_views": 1 if patch_levels else 2, "patch_levels": patch_levels})
+    whole, _ = extract(images, plan, FeatureStore(tmp_path / "whole"), CPU)
+    backbone = load_once("efficientnet_lite0", (1.0,))
+    forward, passed = backbone.levels.forward, []
+
+    def limited(views: torch.Tensor) -> list[torch.Tensor]:
+        if len(views) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        passed.append(len(views))
+        return forward(views)
+
+    monkeypatch.setattr(backbone.levels, "forward", limited)
+    parts, record = extract(images, plan, FeatureStore(tmp_path / "parts"), CPU)
+    assert record.extracted == 7
+    assert set(passed) == {2}
+    np.testing.assert_allclose(parts.read(parts.digests), whole.read(whole.digests), rtol=5e-3, atol=5e-3)

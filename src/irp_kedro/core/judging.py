@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -75,24 +75,31 @@ class HeldOut:
         folds: number of parts.
         epochs: how long each judge is trained.
         seed: of the split into folds, drawn anew in every cycle.
+        score: asks a trained judge for the scores of rows; they may stay where they were computed.
+        collect: brings the scores of all folds here.
     """
 
-    fresh: Callable[[str], AnomalyDetector]
+    fresh: Callable[[str], Any]
     folds: int
     epochs: int
     seed: int
+    score: Callable[[Any, Rows], Any] = lambda detector, rows: detector.score(rows)
+    collect: Callable[[Sequence[Any]], Sequence[Scores]] = lambda folds: folds
 
     def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
         """Return the held-out score of every row."""
         folds = min(self.folds, len(rows))
         fold_of = seeding.stream(self.seed, "folds", cycle).permutation(len(rows)) % folds
-        scores = np.empty(len(rows))
-        apart = np.empty((folds, len(outside)))
+        scored = []
         for fold in range(folds):
             held_out = fold_of == fold
             detector = self.fresh(f"judge/{cycle}/{fold}")
             detector.fit(rows[~held_out], epochs=self.epochs)
-            both = detector.score(np.concatenate([rows[held_out], outside]))
+            scored.append(self.score(detector, np.concatenate([rows[held_out], outside])))
+        scores = np.empty(len(rows))
+        apart = np.empty((folds, len(outside)))
+        for fold, both in enumerate(self.collect(scored)):
+            held_out = fold_of == fold
             scores[held_out], apart[fold] = np.split(both, [int(held_out.sum())])
         return _one_scale(scores, fold_of, apart)
 

@@ -3,10 +3,13 @@
 Training draws random views of every image in each epoch; the score averages over fixed, evenly spread views
 (Eq. 4). Features are standardised by the first training set they see: backbones differ in scale, the flow's
 initial weights do not.
+
+On a GPU, nothing inside an epoch or a scoring waits for the device: losses come back once a call of ``fit``,
+scores once a call of ``score``, and indexes go there without waiting.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Self
 
 import numpy as np
@@ -17,24 +20,29 @@ from irp_kedro.core import seeding
 from irp_kedro.core.detector import Rows, Scores
 from irp_kedro.detectors.flow import NormalizingFlow, latent_energy, negative_log_likelihood
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
+from irp_kedro.features.device import download, resolve_precision, with_halving
+from irp_kedro.features.residence import Views, ViewSource, as_views
 
 logger = logging.getLogger(__name__)
 
 SMALLEST_DEVIATION = 1e-3  # features that hardly vary must not blow up rounding noise
 SCORED_TOGETHER = 1024  # feature vectors a forward pass when scoring
+BATCHES_GATHERED = 128  # at once: all of an epoch for a set of some 3,000 images, and bounded memory beyond
 
 
 class DifferNet:
     """A normalizing flow over pooled features.
 
     Args:
-        features: (n_images, n_views, n_features) on the device that trains.
+        features: (n_images, n_views, n_features) on the device that trains, or streamed to it.
         settings: shape, training and views.
         name: of the random streams; detectors of other names start from other weights.
     """
 
-    def __init__(self, features: Tensor, settings: DetectorSettings, name: str = "detector") -> None:
-        self.features = features
+    def __init__(
+        self, features: Tensor | ViewSource, settings: DetectorSettings, name: str = "detector"
+    ) -> None:
+        self.features = as_views(features)
         self.settings = settings
         self.name = name
         self.epochs_trained = 0
@@ -42,12 +50,16 @@ class DifferNet:
         self.flow = NormalizingFlow(features.shape[2], settings.flow, seed).to(features.device)
         self.mean: Tensor | None = None
         self.deviation: Tensor | None = None
+        self._precision = resolve_precision(settings.training.precision, self.features.device)
+        self._trained_together = settings.training.batch_views
+        self._scored_together = SCORED_TOGETHER
         self._optimiser = torch.optim.Adam(
             self.flow.parameters(),
             lr=settings.training.learning_rate,
             betas=(0.8, 0.8),  # DifferNet's; Adam's own are (0.9, 0.999)
             eps=1e-4,
             weight_decay=settings.training.weight_decay,
+            fused=True,  # one pass over weights and moments a step
         )
 
     def fit(self, rows: Rows, *, epochs: int) -> list[float]:
@@ -55,20 +67,31 @@ class DifferNet:
         if self.mean is None:
             self._standardise(rows)
         self.flow.train()
-        index = torch.as_tensor(rows, device=self.features.device)
-        losses = [self._train_epoch(index) for _ in range(epochs)]
-        # One transfer for all epochs: nothing inside an epoch waits for the device.
-        return torch.stack(losses).tolist() if losses else []
+        losses = [self._train_epoch(rows) for _ in range(epochs)]
+        # One transfer for all epochs.
+        return [float(loss) for loss in download(torch.stack(losses))] if losses else []
 
     def score(self, rows: Rows) -> Scores:
         """Return the score of each image, higher = more anomalous, averaged over ``views.score`` views."""
+        return download(self.score_there(rows))
+
+    def score_there(self, rows: Rows) -> Tensor:
+        """Return the scores where they were computed."""
         self.flow.eval()
-        index = torch.as_tensor(rows, device=self.features.device)
-        views = _evenly(self.features.shape[1], self.settings.views.score).to(index.device)
+        chosen = _evenly(self.features.shape[1], self.settings.views.score)
+        images, views = np.repeat(rows, len(chosen)), np.tile(chosen, len(rows))
         with torch.inference_mode():
-            vectors = self._standardised(self.features[index][:, views].flatten(0, 1))
-            scored = torch.cat([self._score_vectors(part) for part in vectors.split(SCORED_TOGETHER)])
-        return scored.view(len(rows), -1).mean(dim=1).double().cpu().numpy()
+            scored, self._scored_together = with_halving(
+                lambda size: torch.cat(
+                    [
+                        self._score_vectors(self._standardised(self.features.gather(images[some], views[some])))
+                        for some in _parts(len(images), size)
+                    ]
+                ),
+                self._scored_together,
+                "scoring",
+            )
+        return scored.view(len(rows), -1).mean(dim=1).double()
 
     def score_features(self, features: Tensor) -> Tensor:
         """Return the scores (n_images,) of features (n_images, n_views, n_features); can be differentiated."""
@@ -116,7 +139,7 @@ class DifferNet:
         self._optimiser.load_state_dict({"state": moments, "param_groups": groups})
 
     @classmethod
-    def restore(cls, trained: TrainedDetector, features: Tensor) -> Self:
+    def restore(cls, trained: TrainedDetector, features: Tensor | ViewSource) -> Self:
         """Return a saved detector, bound to other images' features."""
         settings = DetectorSettings.from_config(trained.config["settings"])
         detector = cls(features, settings, trained.config["name"])
@@ -125,34 +148,59 @@ class DifferNet:
         detector.flow.load_state_dict(tensors)
         return detector
 
-    def _train_epoch(self, index: Tensor) -> Tensor:
-        vectors = self._epoch_views(index)
-        loss_sum = torch.zeros((), device=vectors.device)
-        for batch in vectors.split(self.settings.training.batch_views):
-            latents, log_determinant = self.flow(batch)
-            loss = negative_log_likelihood(latents, log_determinant).mean()
-            self._optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            self._optimiser.step()
-            loss_sum += loss.detach() * len(batch)
-        return loss_sum / len(vectors)
+    def _train_epoch(self, rows: Rows) -> Tensor:
+        images, views = self._drawn(rows)
+        batch_views = self.settings.training.batch_views
+        loss_sum = torch.zeros((), device=self.features.device)
+        for some in _parts(len(images), BATCHES_GATHERED * batch_views):
+            vectors = self._standardised(self.features.gather(images[some], views[some]))
+            for batch in vectors.split(batch_views):
+                loss_sum += self._train_step(batch) * len(batch)
+        return loss_sum / len(images)
 
-    def _epoch_views(self, index: Tensor) -> Tensor:
-        """Return ``views.train`` random views of each image, shuffled, (n, n_features): one gather."""
+    def _train_step(self, batch: Tensor) -> Tensor:
+        loss, self._trained_together = with_halving(
+            lambda size: self._gradients(batch, size), self._trained_together, "training"
+        )
+        self._optimiser.step()
+        return loss
+
+    def _gradients(self, batch: Tensor, size: int) -> Tensor:
+        """Leave the gradients of the mean loss of ``batch``, ``size`` vectors at a time; return that loss."""
+        self._optimiser.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=batch.device)
+        for part in batch.split(size):
+            with torch.autocast(batch.device.type, torch.bfloat16, self._precision == "bfloat16"):
+                latents, log_determinant = self.flow(part)
+            loss = negative_log_likelihood(latents, log_determinant).sum() / len(batch)
+            loss.backward()
+            total += loss.detach()
+        return total
+
+    def _drawn(self, rows: Rows) -> tuple[Rows, Views]:
+        """Return ``views.train`` random views of each image, shuffled: the image and the view of each."""
         # Named by the epoch, so that a resumed training draws what an unbroken one would have drawn.
         rng = seeding.stream(self.settings.seed, self.name, "views", self.epochs_trained)
         self.epochs_trained += 1
         n_views, drawn = self.features.shape[1], self.settings.views.train
-        views = rng.permuted(np.tile(np.arange(n_views), (len(index), 1)), axis=1)[:, :drawn]
+        views = rng.permuted(np.tile(np.arange(n_views), (len(rows), 1)), axis=1)[:, :drawn]
         order = rng.permutation(views.size)
-        images = torch.as_tensor(order // drawn, device=index.device)
-        chosen = torch.as_tensor(views.ravel()[order], device=index.device)
-        return self._standardised(self.features[index[images], chosen])
+        return rows[order // drawn], views.ravel()[order]
 
     def _standardise(self, rows: Rows) -> None:
-        seen = self.features[torch.as_tensor(rows, device=self.features.device)].float().flatten(0, 1)
-        self.mean = seen.mean(dim=0)
-        self.deviation = seen.std(dim=0).clamp_min(SMALLEST_DEVIATION)
+        n_views = self.features.shape[1]
+        images, views = np.repeat(rows, n_views), np.tile(np.arange(n_views), len(rows))
+        total, squares = torch.zeros(
+            2, self.features.shape[2], dtype=torch.float64, device=self.features.device
+        )
+        for some in _parts(len(images), BATCHES_GATHERED * self.settings.training.batch_views):
+            seen = self.features.gather(images[some], views[some]).double()
+            total += seen.sum(dim=0)
+            squares += seen.square().sum(dim=0)
+        mean = total / len(images)
+        variance = (squares - total * mean) / (len(images) - 1)
+        self.mean = mean.float()
+        self.deviation = variance.clamp_min(SMALLEST_DEVIATION**2).sqrt().float()
 
     def _standardised(self, vectors: Tensor) -> Tensor:
         mean, deviation = self._statistics()
@@ -170,5 +218,9 @@ class DifferNet:
         return negative_log_likelihood(latents, log_determinant)
 
 
-def _evenly(available: int, wanted: int) -> Tensor:
-    return torch.arange(wanted) * available // wanted
+def _evenly(available: int, wanted: int) -> Views:
+    return np.arange(wanted) * available // wanted
+
+
+def _parts(n: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, n, size))

@@ -1,7 +1,13 @@
-"""DifferNet's normalizing flow (paper, Eq. 3): affine coupling blocks with soft clamping, from FrEIA."""
+"""DifferNet's normalizing flow (paper, Eq. 3): affine coupling blocks with soft clamping.
+
+FrEIA builds the blocks and walks them backwards. Forwards, where training spends its time, they are walked
+here: the permutation by one gather each way instead of a scattered write in the backward pass, and all but the
+matrix products in full precision under autocast (docs/PERFORMANCE.md has what that gives).
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +16,8 @@ from FrEIA.modules import GLOWCouplingBlock, PermuteRandom
 from torch import Tensor, nn
 
 from irp_kedro.parameters import FlowParameters
+
+ATAN_SHARE = 0.636  # FrEIA's and DifferNet's 2 / pi: what is clamped stays just within one
 
 
 class NormalizingFlow(nn.Module):
@@ -25,11 +33,20 @@ class NormalizingFlow(nn.Module):
         super().__init__()
         with _seeded(seed):
             self.graph = _build(n_features, shape, seed)
+        modules = [node.module for node in self.graph.node_list if node.module is not None]
+        self._blocks = list(zip(modules[::2], modules[1::2], strict=True))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Return latents (n, n_features) and log |det Jacobian| (n,) of features (n, n_features)."""
-        latents, log_determinant = self.graph(features)
-        return latents, log_determinant
+        values, log_determinant = features, features.new_zeros(len(features))
+        for permute, coupling in self._blocks:
+            values = _Permuted.apply(values, permute.perm, permute.perm_inv)
+            first, second = values.split([coupling.split_len1, coupling.split_len2], dim=1)
+            first, grown = _couple(first, coupling.subnet2(second), coupling.clamp)
+            second, grown_too = _couple(second, coupling.subnet1(first), coupling.clamp)
+            values = torch.cat([first, second], dim=1)
+            log_determinant = log_determinant + grown + grown_too
+        return values, log_determinant
 
     def inverse(self, latents: Tensor) -> Tensor:
         """Return the features (n, n_features) that map to ``latents``."""
@@ -49,6 +66,26 @@ def latent_energy(latents: Tensor) -> Tensor:
     tensor([1.])
     """
     return latents.square().mean(dim=1)
+
+
+class _Permuted(torch.autograd.Function):
+    """Columns in another order; the gradient is the inverse permutation's gather."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor, order: Tensor, back: Tensor) -> Tensor:  # noqa: ANN401
+        context.back = back
+        return values.gather(1, order.expand(len(values), -1))
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        return gradient.gather(1, context.back.expand(len(gradient), -1)), None, None
+
+
+def _couple(values: Tensor, coefficients: Tensor, clamp: float) -> tuple[Tensor, Tensor]:
+    """Return exp(s) values + t and its log-determinant (n,), s and t being the halves of the coefficients."""
+    stretch, shift = coefficients.to(values.dtype).split(values.shape[1], dim=1)
+    stretch = (clamp * ATAN_SHARE) * stretch.atan()
+    return torch.addcmul(shift, stretch.exp(), values), stretch.sum(dim=1)
 
 
 def _build(n_features: int, shape: FlowParameters, seed: int) -> ReversibleGraphNet:

@@ -8,13 +8,13 @@ import copy
 from collections.abc import Mapping
 from typing import Self
 
-import numpy as np
 import torch
-from sklearn.covariance import ledoit_wolf_shrinkage
 from torch import Tensor
 
 from irp_kedro.core.detector import Rows, Scores
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
+from irp_kedro.features.device import download, upload
+from irp_kedro.features.residence import ViewSource, as_views, averaged
 
 SMALLEST_DEVIATION = 1e-3
 SMALLEST_SHRINKAGE = 1e-6  # two images, or equal ones, would be shrunk by nothing and stay singular
@@ -29,18 +29,20 @@ class Gaussian:
         name: of the detector; nothing depends on it.
     """
 
-    def __init__(self, features: Tensor, settings: DetectorSettings, name: str = "detector") -> None:
+    def __init__(
+        self, features: Tensor | ViewSource, settings: DetectorSettings, name: str = "detector"
+    ) -> None:
         self.features = features
         self.settings = settings
         self.name = name
-        self.averaged = features.float().mean(dim=1).double().cpu()
+        self.averaged = averaged(as_views(features))
         self.mean: Tensor | None = None
         self.factor: Tensor | None = None
         self.deviation: Tensor | None = None
 
     def fit(self, rows: Rows, *, epochs: int) -> list[float]:
         """Estimate mean and covariance of ``rows`` from scratch; there are no epochs and no losses."""
-        seen = self.averaged[torch.as_tensor(rows)]
+        seen = self.averaged.index_select(0, upload(rows, self.averaged.device))
         self.deviation = seen.std(dim=0, correction=0).clamp_min(SMALLEST_DEVIATION)
         standardised = seen / self.deviation
         self.mean = standardised.mean(dim=0)
@@ -49,12 +51,16 @@ class Gaussian:
 
     def score(self, rows: Rows) -> Scores:
         """Return the distance of each image, higher = more anomalous."""
-        scores: Scores = self._distance(self.averaged[torch.as_tensor(rows)]).numpy().astype(np.float64)
+        scores: Scores = download(self.score_there(rows))
         return scores
+
+    def score_there(self, rows: Rows) -> Tensor:
+        """Return the scores where they were computed."""
+        return self._distance(self.averaged.index_select(0, upload(rows, self.averaged.device)))
 
     def score_features(self, features: Tensor) -> Tensor:
         """Return the scores (n_images,) of features (n_images, n_views, n_features); can be differentiated."""
-        return self._distance(features.float().mean(dim=1).double().cpu())
+        return self._distance(features.float().mean(dim=1).double().to(self.averaged.device))
 
     def fresh(self, name: str) -> Self:
         """Return an untrained detector on the same features, averaged over views only once."""
@@ -66,7 +72,7 @@ class Gaussian:
     def export(self) -> TrainedDetector:
         """Return mean, scale and covariance factor."""
         mean, factor, deviation = self._statistics()
-        tensors = {"mean": mean, "factor": factor, "deviation": deviation}
+        tensors = {"mean": mean.cpu(), "factor": factor.cpu(), "deviation": deviation.cpu()}
         config = {"settings": self.settings.as_config(), "name": self.name}
         return TrainedDetector(detector="gaussian", tensors=tensors, config=config)
 
@@ -78,15 +84,15 @@ class Gaussian:
         """Take a :meth:`state` back."""
         if not state:
             return
-        self.mean, self.factor, self.deviation = (state[key] for key in ("mean", "factor", "deviation"))
+        self.mean, self.factor, self.deviation = (
+            state[key].to(self.averaged.device) for key in ("mean", "factor", "deviation")
+        )
 
     @classmethod
-    def restore(cls, trained: TrainedDetector, features: Tensor) -> Self:
+    def restore(cls, trained: TrainedDetector, features: Tensor | ViewSource) -> Self:
         """Return a saved detector, bound to other images' features."""
         detector = cls(features, DetectorSettings.from_config(trained.config["settings"]))
-        detector.mean = trained.tensors["mean"]
-        detector.factor = trained.tensors["factor"]
-        detector.deviation = trained.tensors["deviation"]
+        detector.load_state(trained.tensors)
         return detector
 
     def _distance(self, averaged: Tensor) -> Tensor:
@@ -110,10 +116,25 @@ def _factor(centred: Tensor) -> Tensor:
     """
     n_images, n_features = centred.shape
     covariance = centred.T @ centred / n_images
-    shrinkage = max(SMALLEST_SHRINKAGE, ledoit_wolf_shrinkage(centred.numpy(), assume_centered=True))
+    mean_variance = covariance.trace() / n_features
+    shrinkage = _shrinkage(centred, covariance, mean_variance)
     shrunk = (1 - shrinkage) * covariance
-    mean_variance = (covariance.trace() / n_features).clamp_min(SMALLEST_DEVIATION**2)
-    shrunk.diagonal().add_(shrinkage * mean_variance)
-    factor: Tensor = torch.linalg.cholesky(shrunk)
+    shrunk.diagonal().add_(shrinkage * mean_variance.clamp_min(SMALLEST_DEVIATION**2))
+    # A GPU is not waited for to say whether it failed; shrinkage keeps it from failing.
+    factor: Tensor = torch.linalg.cholesky_ex(shrunk, check_errors=shrunk.device.type == "cpu").L
     # The layout a saved model comes back with: another one may round differently.
     return factor.contiguous()
+
+
+def _shrinkage(centred: Tensor, covariance: Tensor, mean_variance: Tensor) -> Tensor:
+    """Return Ledoit and Wolf's shrinkage, 0 to 1, on the device (scikit-learn has it for the host).
+
+    Their beta is the mean squared distance of the outer products of single images from the covariance, their
+    delta that of the covariance from a multiple of the identity, both by Frobenius' norm.
+    """
+    n_images = len(centred)
+    squared = covariance.square().sum()
+    beta = (centred.square().sum(dim=1).square().sum() / n_images - squared) / n_images
+    delta = squared - covariance.shape[0] * mean_variance.square()
+    tiny = torch.finfo(delta.dtype).tiny
+    return (beta.clamp_min(0) / delta.clamp_min(tiny)).clamp(SMALLEST_SHRINKAGE, 1)

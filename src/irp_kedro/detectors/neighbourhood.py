@@ -14,6 +14,8 @@ from torch import Tensor
 from irp_kedro.core import seeding
 from irp_kedro.core.detector import Rows, Scores
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
+from irp_kedro.features.device import download
+from irp_kedro.features.residence import ViewSource, as_views, averaged
 
 Vectors = npt.NDArray[np.float64]
 
@@ -29,11 +31,13 @@ class PooledOutliers(ABC):
 
     registered: ClassVar[str]
 
-    def __init__(self, features: Tensor, settings: DetectorSettings, name: str = "detector") -> None:
+    def __init__(
+        self, features: Tensor | ViewSource, settings: DetectorSettings, name: str = "detector"
+    ) -> None:
         self.features = features
         self.settings = settings
         self.name = name
-        self.averaged: Vectors = features.float().mean(dim=1).double().cpu().numpy()
+        self.averaged: Vectors = download(averaged(as_views(features)))
         self.seen: Vectors | None = None
 
     def fit(self, rows: Rows, *, epochs: int) -> list[float]:
@@ -71,7 +75,7 @@ class PooledOutliers(ABC):
             self._fit_vectors(state["seen"].numpy())
 
     @classmethod
-    def restore(cls, trained: TrainedDetector, features: Tensor) -> Self:
+    def restore(cls, trained: TrainedDetector, features: Tensor | ViewSource) -> Self:
         """Return a saved detector, bound to other images' features."""
         settings = DetectorSettings.from_config(trained.config["settings"])
         detector = cls(features, settings, trained.config["name"])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
+    from irp_kedro.features.residence import ViewSource
 
 Features = Literal["pooled", "patches", "fine_patches", "pixels"]
 
@@ -27,6 +28,7 @@ class Entry(NamedTuple):
             (n_images, side, side, 3).
         by_logarithm: scores are positive distances, compared with other judges' by their logarithm.
         leaves_one_out: scores an image of its own training set without that image; needs no cross-fitting.
+        streams: works on features that are too large for the device and come from the host as they are needed.
         extra: optional dependency of this project that it needs, named like the package.
     """
 
@@ -34,12 +36,13 @@ class Entry(NamedTuple):
     features: Features = "pooled"
     by_logarithm: bool = True
     leaves_one_out: bool = False
+    streams: bool = False
     extra: str = ""
 
 
 DETECTORS = {
-    "differnet": Entry("irp_kedro.detectors.differnet:DifferNet"),
-    "gaussian": Entry("irp_kedro.detectors.gaussian:Gaussian"),
+    "differnet": Entry("irp_kedro.detectors.differnet:DifferNet", streams=True),
+    "gaussian": Entry("irp_kedro.detectors.gaussian:Gaussian", streams=True),
     "patch_memory": Entry(
         "irp_kedro.detectors.patch_memory:PatchMemory",
         features="patches",
@@ -53,8 +56,8 @@ DETECTORS = {
         leaves_one_out=True,
     ),
     "soft_patch": Entry("irp_kedro.detectors.soft_patch:SoftPatch", features="patches", leaves_one_out=True),
-    "isolation_forest": Entry("irp_kedro.detectors.neighbourhood:IsolationForest"),
-    "local_outlier_factor": Entry("irp_kedro.detectors.neighbourhood:LocalOutlierFactor"),
+    "isolation_forest": Entry("irp_kedro.detectors.neighbourhood:IsolationForest", streams=True),
+    "local_outlier_factor": Entry("irp_kedro.detectors.neighbourhood:LocalOutlierFactor", streams=True),
     "anomalib_patchcore": Entry(
         "irp_kedro.detectors.anomalib_models:AnomalibPatchcore", features="pixels", extra="anomalib"
     ),
@@ -64,7 +67,9 @@ DETECTORS = {
 class BankDetector(AnomalyDetector, Protocol):
     """A detector that works on the feature bank and can be saved."""
 
-    def __init__(self, features: "Tensor", settings: "DetectorSettings", name: str = "detector") -> None:
+    def __init__(
+        self, features: "Tensor | ViewSource", settings: "DetectorSettings", name: str = "detector"
+    ) -> None:
         """Bind to the features that the registry names for it."""
         ...
 
@@ -81,7 +86,7 @@ class BankDetector(AnomalyDetector, Protocol):
         ...
 
     @classmethod
-    def restore(cls, trained: "TrainedDetector", features: "Tensor") -> Self:
+    def restore(cls, trained: "TrainedDetector", features: "Tensor | ViewSource") -> Self:
         """Return a saved detector, bound to other images' features."""
         ...
 

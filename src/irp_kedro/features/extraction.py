@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from irp_kedro.features.backbone import Backbone
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, Features, FeatureStore
+from irp_kedro.features.device import resolve_precision, with_halving
 from irp_kedro.features.preparation import Pixels, PreparedImages
 from irp_kedro.features.views import even_angles, rotate
 
@@ -121,19 +123,6 @@ def extract(
     return replace(bank, finer=recipes[1].digest()) if plan.patch_levels else bank, record
 
 
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """Return the arithmetic that ``auto`` stands for on ``device``.
-
-    bfloat16 pays on GPUs and on CPUs that multiply it in hardware; elsewhere it is emulated and many times
-    slower (docs/decisions/0018).
-    """
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
-
-
 def _extract_batches(
     backbone: Backbone,
     decoded: Iterator[Pixels],
@@ -142,21 +131,33 @@ def _extract_batches(
     device: torch.device,
 ) -> Iterator[list[Features]]:
     """Yield each batch's features; where they are patches, also the finer ones."""
-    n_views = len(recipe.angles)
     # Pooled views of an image pass together; quarter turns one after another.
-    per_batch = batch_views if recipe.patch_levels else max(1, batch_views // n_views)
+    per_batch = batch_views if recipe.patch_levels else max(1, batch_views // len(recipe.angles))
+    together = batch_views
     for group in _batched(decoded, per_batch):
         # A last, shorter batch is filled up: kernels may round differently for other shapes.
         filled = np.stack([*group, *[group[-1]] * (per_batch - len(group))])
-        pixels = torch.from_numpy(filled).to(device).permute(0, 3, 1, 2).float() / 255
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, _is_bf16(recipe)):
-            if recipe.patch_levels:
-                features = backbone.patches(pixels, recipe.patch_levels, skips=(0, 1), turns=n_views)
-            else:
-                views = rotate(pixels, list(recipe.angles))
-                pooled = [backbone(part) for part in views.split(batch_views)]
-                features = [torch.cat(pooled).view(per_batch, n_views, -1)]
-        yield [_as_half(kind[: len(group)]) for kind in features]
+        kinds, together = with_halving(
+            partial(_pass, backbone, filled, recipe, device), together, "extraction"
+        )
+        yield [_as_half(kind[: len(group)]) for kind in kinds]
+
+
+def _pass(
+    backbone: Backbone, images: Pixels, recipe: ExtractionRecipe, device: torch.device, together: int
+) -> list[Tensor]:
+    """Return features of every view of ``images`` (n, side, side, 3), or their coarse patches and fine ones."""
+    angles = list(recipe.angles)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, _is_bf16(recipe)):
+        pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
+        if recipe.patch_levels:
+            parts = [
+                backbone.patches(part, recipe.patch_levels, skips=(0, 1), turns=len(angles))
+                for part in pixels.split(together)
+            ]
+            return [torch.cat(kind) for kind in zip(*parts, strict=True)]
+        pooled = torch.cat([backbone(part) for part in rotate(pixels, angles).split(together)])
+        return [pooled.view(len(images), len(angles), -1)]
 
 
 def _as_half(features: Tensor) -> Features:

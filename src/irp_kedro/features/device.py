@@ -1,0 +1,71 @@
+"""What may pass between host and device, and what happens when the device's memory ends.
+
+Nothing inside an epoch or a cycle waits for the device: indexes go there without waiting (:func:`upload`),
+losses and scores come back through one door (:func:`download`), which tests count.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def upload(values: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """Return ``values`` on ``device``; a CUDA device fetches them from pinned memory while the host goes on."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def download(values: Tensor) -> npt.NDArray[Any]:
+    """Return ``values`` on the host: the one place where the loop waits for the device."""
+    return values.detach().cpu().numpy()
+
+
+def with_halving(run: Callable[[int], T], size: int, what: str) -> tuple[T, int]:
+    """Call ``run`` with ``size``, or with half of it as often as the device's memory ends; down to one.
+
+    Args:
+        run: does the work ``size`` at a time; called again from the start.
+        size: views that pass together.
+        what: is done, for the log.
+
+    Returns:
+        What ``run`` returned, and the size that fitted.
+
+    Raises:
+        torch.OutOfMemoryError: not even one fits.
+    """
+    while True:
+        try:
+            return run(size), size
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+        # Only here, outside the handler, are the tensors of the failed attempt gone.
+        size //= 2
+        logger.warning("%s: the device's memory ended; going on with %d views at a time", what, size)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """Return the arithmetic that ``auto`` stands for on ``device``.
+
+    bfloat16 pays on GPUs and on CPUs that multiply it in hardware; elsewhere it is emulated and many times
+    slower (docs/decisions/0018).
+    """
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"

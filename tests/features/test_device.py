@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+import torch
+
+from irp_kedro.features.device import download, resolve_precision, upload, with_halving
+
+
+def test_what_goes_up_comes_down_as_it_was() -> None:
+    rows = np.array([3, 1, 2])[::-1]
+    np.testing.assert_array_equal(download(upload(rows, torch.device("cpu"))), rows)
+
+
+@pytest.mark.parametrize(("fits", "tried"), [(96, [96]), (30, [96, 48, 24]), (1, [96, 48, 24, 12, 6, 3, 1])])
+def test_where_memory_ends_half_as_many_go_together(fits: int, tried: list[int]) -> None:
+    sizes: list[int] = []
+
+    def run(size: int) -> str:
+        sizes.append(size)
+        if size > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return "done"
+
+    assert with_halving(run, 96, "a test") == ("done", tried[-1])
+    assert sizes == tried
+
+
+def test_where_not_even_one_fits_the_error_stays() -> None:
+    def run(size: int) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        with_halving(run, 4, "a test")
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
+    sizes: list[int] = []
+
+    def run(size: int) -> None:
+        sizes.append(size)
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        with_halving(run, 4, "a test")
+    assert sizes == [4]
+
+
+def test_a_precision_that_is_named_is_taken() -> None:
+    assert resolve_precision("bfloat16", torch.device("cpu")) == "bfloat16"
