@@ -19,6 +19,7 @@ from torchvision import models as torchvision_models
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from irp_kedro.errors import ParameterError, WeightsUnavailableError, nearest
+from irp_kedro.features.folding import fold_batch_norms
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -52,6 +53,7 @@ class Backbone(nn.Module):
         self.scales = tuple(scales)
         levels = load_levels(name)
         self.levels = levels.module.eval().requires_grad_(False)
+        fold_batch_norms(self.levels, torch.zeros(1, 3, 64, 64))
         self.levels.to(memory_format=torch.channels_last)
         self.mean = nn.Buffer(torch.tensor(levels.mean).view(1, 3, 1, 1))
         self.std = nn.Buffer(torch.tensor(levels.std).view(1, 3, 1, 1))
