@@ -5,7 +5,7 @@ Analysis 88, 2004); the distance is the squared one, as scikit-learn gives it.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Self
 
 import torch
@@ -18,6 +18,7 @@ from irp_kedro.features.residence import ViewSource, as_views, averaged
 
 SMALLEST_DEVIATION = 1e-3
 SMALLEST_SHRINKAGE = 1e-6  # two images, or equal ones, would be shrunk by nothing and stay singular
+TOGETHER = 4096  # images in double precision at a time
 
 
 class Gaussian:
@@ -42,11 +43,13 @@ class Gaussian:
 
     def fit(self, rows: Rows, *, epochs: int) -> list[float]:
         """Estimate mean and covariance of ``rows`` from scratch; there are no epochs and no losses."""
-        seen = self.averaged.index_select(0, upload(rows, self.averaged.device))
-        self.deviation = seen.std(dim=0, correction=0).clamp_min(SMALLEST_DEVIATION)
-        standardised = seen / self.deviation
-        self.mean = standardised.mean(dim=0)
-        self.factor = _factor(standardised - self.mean)
+        # In parts, twice: a part is all that is held in double precision besides the covariance.
+        total, squares = self._sums(rows)
+        mean = total / len(rows)
+        self.deviation = (squares / len(rows) - mean.square()).clamp_min(SMALLEST_DEVIATION**2).sqrt()
+        self.mean = mean / self.deviation
+        centred = (part / self.deviation - self.mean for part in self._parts(rows))
+        self.factor = _factor(centred, len(rows), like=mean)
         return []
 
     def score(self, rows: Rows) -> Scores:
@@ -56,7 +59,7 @@ class Gaussian:
 
     def score_there(self, rows: Rows) -> Tensor:
         """Return the scores where they were computed."""
-        return self._distance(self.averaged.index_select(0, upload(rows, self.averaged.device)))
+        return torch.cat([self._distance(part) for part in self._parts(rows)])
 
     def score_features(self, features: Tensor) -> Tensor:
         """Return the scores (n_images,) of features (n_images, n_views, n_features); can be differentiated."""
@@ -103,21 +106,39 @@ class Gaussian:
         distance: Tensor = whitened.square().mean(dim=0)
         return distance
 
+    def _parts(self, rows: Rows) -> Iterator[Tensor]:
+        for start in range(0, len(rows), TOGETHER):
+            index = upload(rows[start : start + TOGETHER], self.averaged.device)
+            yield self.averaged.index_select(0, index).double()
+
+    def _sums(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        total = torch.zeros(self.averaged.shape[1], dtype=torch.float64, device=self.averaged.device)
+        squares = torch.zeros_like(total)
+        for part in self._parts(rows):
+            total += part.sum(dim=0)
+            squares += part.square().sum(dim=0)
+        return total, squares
+
     def _statistics(self) -> tuple[Tensor, Tensor, Tensor]:
         if self.mean is None or self.factor is None or self.deviation is None:
             raise RuntimeError("A detector scores only after fit() or restore().")
         return self.mean, self.factor, self.deviation
 
 
-def _factor(centred: Tensor) -> Tensor:
-    """Return the Cholesky factor of the shrunk covariance of ``centred`` (n_images, n_features).
+def _factor(parts: Iterator[Tensor], n_images: int, like: Tensor) -> Tensor:
+    """Return the Cholesky factor of the shrunk covariance of centred features, given in parts (n, n_features).
 
-    scikit-learn's LedoitWolf inverts through an eigendecomposition, which is most of its time at this width.
+    ``like`` has their width and device. scikit-learn's LedoitWolf inverts through an eigendecomposition, which is
+    most of its time at this width.
     """
-    n_images, n_features = centred.shape
-    covariance = centred.T @ centred / n_images
-    mean_variance = covariance.trace() / n_features
-    shrinkage = _shrinkage(centred, covariance, mean_variance)
+    products = like.new_zeros(len(like), len(like))
+    fourth = like.new_zeros(())
+    for centred in parts:
+        products.addmm_(centred.T, centred)
+        fourth += centred.square().sum(dim=1).square().sum()
+    covariance = products / n_images
+    mean_variance = covariance.trace() / len(covariance)
+    shrinkage = _shrinkage(covariance, mean_variance, fourth, n_images)
     shrunk = (1 - shrinkage) * covariance
     shrunk.diagonal().add_(shrinkage * mean_variance.clamp_min(SMALLEST_DEVIATION**2))
     # A GPU is not waited for to say whether it failed; shrinkage keeps it from failing.
@@ -126,15 +147,20 @@ def _factor(centred: Tensor) -> Tensor:
     return factor.contiguous()
 
 
-def _shrinkage(centred: Tensor, covariance: Tensor, mean_variance: Tensor) -> Tensor:
+def _shrinkage(covariance: Tensor, mean_variance: Tensor, fourth: Tensor, n_images: int) -> Tensor:
     """Return Ledoit and Wolf's shrinkage, 0 to 1, on the device (scikit-learn has it for the host).
 
     Their beta is the mean squared distance of the outer products of single images from the covariance, their
     delta that of the covariance from a multiple of the identity, both by Frobenius' norm.
+
+    Args:
+        covariance: (n_features, n_features).
+        mean_variance: mean of its diagonal.
+        fourth: sum over images of the fourth power of their length.
+        n_images: how many.
     """
-    n_images = len(centred)
     squared = covariance.square().sum()
-    beta = (centred.square().sum(dim=1).square().sum() / n_images - squared) / n_images
-    delta = squared - covariance.shape[0] * mean_variance.square()
+    beta = (fourth / n_images - squared) / n_images
+    delta = squared - len(covariance) * mean_variance.square()
     tiny = torch.finfo(delta.dtype).tiny
     return (beta.clamp_min(0) / delta.clamp_min(tiny)).clamp(SMALLEST_SHRINKAGE, 1)

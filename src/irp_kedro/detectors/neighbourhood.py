@@ -37,7 +37,7 @@ class PooledOutliers(ABC):
         self.features = features
         self.settings = settings
         self.name = name
-        self.averaged: Vectors = download(averaged(as_views(features)))
+        self.averaged: Vectors = download(averaged(as_views(features)).double())
         self.seen: Vectors | None = None
 
     def fit(self, rows: Rows, *, epochs: int) -> list[float]:

@@ -94,9 +94,9 @@ def as_views(features: Tensor | ViewSource) -> ViewSource:
 
 
 def averaged(views: ViewSource) -> Tensor:
-    """Return each image's features averaged over its views, (n_images, n_features), double, on the device."""
+    """Return each image's features averaged over its views, (n_images, n_features), on the device."""
     n_images, n_views, n_features = views.shape
-    means = torch.empty(n_images, n_features, dtype=torch.float64, device=views.device)
+    means = torch.empty(n_images, n_features, device=views.device)
     for start in range(0, n_images, AVERAGED_TOGETHER):
         images = np.arange(start, min(start + AVERAGED_TOGETHER, n_images))
         some = views.gather(np.repeat(images, n_views), np.tile(np.arange(n_views), len(images)))

@@ -1,0 +1,181 @@
+"""How far flow training and extraction are above what the machine could do at best.
+
+    python benchmarks/floor.py [--flow paper] [--threads 1] [--device cuda] [--compile]
+
+The floor of a training step is its matrix products at the rate of a large matrix product, plus weights,
+gradients and Adam's two moments read and weights and moments written at the bandwidth of a large copy, both
+measured in the same run. The floor of a pass of the backbone counts pointwise and full convolutions by their
+operations and depthwise ones by the bytes they read and write: they hardly multiply. The best round counts.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.sets import read_parameters
+
+from irp_kedro.detectors.differnet import DifferNet
+from irp_kedro.detectors.settings import DetectorSettings
+from irp_kedro.features.backbone import Backbone
+from irp_kedro.features.device import resolve_precision
+from irp_kedro.features.views import even_angles, rotate
+from irp_kedro.parameters import FlowParameters, Parameters
+
+PAPER = FlowParameters(blocks=8, hidden=2048, layers=3, clamp=3.0)
+BYTES_OF_ADAM = 7 * 4  # a weight: gradient, weight and two moments read, weight and two moments written
+BEST_OF = 7
+
+
+def seconds(run: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """Return the least wall and process time of a few runs."""
+    run()
+    best = [float("inf"), float("inf")]
+    for _ in range(BEST_OF):
+        wait(device)
+        wall, cpu = time.perf_counter(), time.process_time()
+        run()
+        wait(device)
+        best = [min(best[0], time.perf_counter() - wall), min(best[1], time.process_time() - cpu)]
+    return best[0], best[1]
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def matrix_rate(dtype: torch.dtype, device: torch.device) -> float:
+    """Return operations a second of a large matrix product."""
+    side = 4096 if device.type == "cuda" else 1024
+    left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    return 2 * side**3 / seconds(lambda: left @ right, device)[0]
+
+
+def bandwidth(device: torch.device) -> float:
+    """Return bytes a second, read and written, of a large copy."""
+    origin, copy = (torch.ones(50_000_000, device=device) for _ in range(2))
+    return 2 * origin.nbytes / seconds(lambda: copy.copy_(origin), device)[0]
+
+
+def flow_products(detector: DifferNet) -> int:
+    """Return the multiplications and additions of one vector, forwards."""
+    return sum(2 * module.weight.numel() for module in detector.flow.modules() if isinstance(module, nn.Linear))
+
+
+def show_flow(options: argparse.Namespace, parameters: Parameters, device: torch.device) -> None:
+    """Print a training step and its floor, in both precisions."""
+    n_features, batch = 944, parameters.training.batch_views
+    heads = (
+        "flow training, one step",
+        "operations",
+        "Adam's bytes",
+        "floor ms",
+        "wall ms",
+        "cpu ms",
+        "wall / floor",
+    )
+    table = Table(*heads, box=None)
+    speed = bandwidth(device)
+    for precision in ("float32", "bfloat16"):
+        flow = PAPER if options.flow == "paper" else parameters.flow
+        training = parameters.training.model_copy(update={"precision": precision})
+        settings = DetectorSettings(
+            flow=flow, training=training, views=parameters.views, score="latent_energy", seed=0
+        )
+        generator = torch.Generator().manual_seed(0)
+        features = torch.randn(batch, 8, n_features, generator=generator).half().to(device)
+        detector = DifferNet(features, settings)
+        detector.fit(np.arange(batch), epochs=1)
+        vectors = torch.randn(batch, n_features, generator=generator).to(device)
+        rate = matrix_rate(getattr(torch, precision), device)
+        operations = 3 * batch * flow_products(detector)  # forwards, to the inputs, to the weights
+        weights = sum(value.numel() for value in detector.flow.parameters() if value.requires_grad)
+        floor = operations / rate + weights * BYTES_OF_ADAM / speed
+        wall, cpu = seconds(lambda: detector._train_step(vectors), device)  # noqa: B023 - called at once
+        cells = [f"{operations / 1e9:.2f} G", f"{weights * BYTES_OF_ADAM / 1e6:.0f} MB"]
+        times = [f"{1000 * value:.1f}" for value in (floor, wall, cpu)]
+        named = f"{precision} ({rate / 1e9:.0f} G/s, {speed / 1e9:.0f} GB/s)"
+        table.add_row(named, *cells, *times, f"{wall / floor:.2f}")
+    Console(width=140).print(table)
+
+
+def convolution_floors(network: nn.Module, images: Tensor, itemsize: int) -> tuple[float, float, float]:
+    """Return operations of dense convolutions, of depthwise ones, and the bytes that those read and write."""
+    totals = [0.0, 0.0, 0.0]
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(module, nn.Conv2d):
+            operations = 2 * output.numel() * module.weight[0].numel()
+            if module.groups == 1:
+                totals[0] += operations
+            else:
+                totals[1] += operations
+                totals[2] += (inputs[0].numel() + output.numel()) * itemsize
+
+    hooks = [module.register_forward_hook(note) for module in network.modules()]
+    network(images)
+    for hook in hooks:
+        hook.remove()
+    return totals[0], totals[1], totals[2]
+
+
+def show_extraction(options: argparse.Namespace, parameters: Parameters, device: torch.device) -> None:
+    """Print the stages of an image's extraction and the backbone's floor."""
+    console, size, angles = Console(width=140), parameters.preparation.size, even_angles(parameters.views.bank)
+    n_views = len(angles)
+    precision = resolve_precision(parameters.features.precision, device)
+    backbone = Backbone(parameters.backbone, parameters.features.scales).to(device)
+    half = precision == "bfloat16"
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, half):
+        image = torch.rand(1, 3, size, size, device=device)
+        views = rotate(image, angles)
+        dense, depthwise, moved = convolution_floors(backbone, views, 2 if half else 4)
+        floor = dense / matrix_rate(getattr(torch, precision), device) + moved / bandwidth(device)
+        table = Table(f"extraction, {n_views} views of one image, {precision}", "wall ms", "cpu ms", box=None)
+        table.add_row(
+            f"floor: {dense / 1e9:.2f} G operations dense; depthwise {depthwise / 1e9:.2f} G, "
+            f"{moved / 1e6:.0f} MB moved",
+            f"{1000 * floor:.1f}",
+            "",
+        )
+        stages = {"rotation": lambda: rotate(image, angles), "backbone": lambda: backbone(views)}
+        if options.compile:
+            compiled = torch.compile(backbone)
+            began = time.perf_counter()
+            compiled(views)
+            table.add_row("torch.compile, once", f"{1000 * (time.perf_counter() - began):.0f}", "")
+            stages["backbone, compiled"] = lambda: compiled(views)
+        for stage, run in stages.items():
+            wall, cpu = seconds(run, device)
+            ratio = f"  ({wall / floor:.2f} x floor)" if stage != "rotation" else ""
+            table.add_row(stage + ratio, f"{1000 * wall:.1f}", f"{1000 * cpu:.1f}")
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--flow", choices=["default", "paper"], default="default")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--compile", action="store_true", help="also measure torch.compile; needs a C++ compiler"
+    )
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    parameters, device = read_parameters(), torch.device(options.device)
+    show_flow(options, parameters, device)
+    show_extraction(options, parameters, device)
+
+
+if __name__ == "__main__":
+    main()
