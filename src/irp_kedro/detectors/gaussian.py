@@ -128,8 +128,8 @@ class Gaussian:
 def _factor(parts: Iterator[Tensor], n_images: int, like: Tensor) -> Tensor:
     """Return the Cholesky factor of the shrunk covariance of centred features, given in parts (n, n_features).
 
-    ``like`` has their width and device. scikit-learn's LedoitWolf inverts through an eigendecomposition, which is
-    most of its time at this width.
+    ``like`` has their width and device. scikit-learn's LedoitWolf inverts through an eigendecomposition, which
+    is most of its time at this width.
     """
     products = like.new_zeros(len(like), len(like))
     fourth = like.new_zeros(())
