@@ -137,9 +137,7 @@ def _extract_batches(
     for group in _batched(decoded, per_batch):
         # A last, shorter batch is filled up: kernels may round differently for other shapes.
         filled = np.stack([*group, *[group[-1]] * (per_batch - len(group))])
-        kinds, together = with_halving(
-            partial(_pass, backbone, filled, recipe, device), together, "extraction"
-        )
+        kinds, together = with_halving(partial(_pass, backbone, filled, recipe, device), together, "extraction")
         yield [_as_half(kind[: len(group)]) for kind in kinds]
 
 
