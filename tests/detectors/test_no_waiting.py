@@ -167,6 +167,8 @@ def test_a_cycle_brings_back_its_scores_once_and_its_losses_once(
         epochs_per_cycle=1,
         max_cycles=3,
         restore=False,
+        first_reference=1.0,
+        patience=2,
         folds=3,
     )
     loop = judges.LoopSettings(
