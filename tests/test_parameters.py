@@ -22,6 +22,7 @@ INERT = (
     "cell",
     "lineage.",
     "refinement.checkpoint_every",
+    "training.processes",
     "features.batch_views",
     "features.shard_images",
     "calibration.",

@@ -1,5 +1,6 @@
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from irp_kedro.datasets.model import read_model, write_model
 from irp_kedro.detectors.differnet import DifferNet
-from irp_kedro.errors import IncompleteRunError, ThresholdUndefinedError
+from irp_kedro.errors import IncompleteRunError, ParameterError, ThresholdUndefinedError
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
 from irp_kedro.judges import LoopSettings
 from irp_kedro.parameters import (
@@ -303,3 +304,29 @@ def test_a_state_is_handed_over_every_kth_cycle_and_a_model_at_the_end(
     cycles = run(manifest, bank, checkpoint_every=2, patience=3, mad_factor=1.0)
     assert [result.state is not None for result in cycles] == [True, False, True, False]
     assert [result.model is not None for result in cycles] == [False, False, False, True]
+
+
+def test_a_detector_without_epochs_is_not_trained_by_several_processes(
+    manifest: pd.DataFrame, bank: FeatureBank
+) -> None:
+    settings = loop(detector="gaussian")
+    many = settings.training.model_copy(update={"processes": 2})
+    with pytest.raises(ParameterError, match="'gaussian' is trained by one process"):
+        list(run_strategy("vanilla", manifest, bank, replace(settings, training=many)))
+
+
+@pytest.mark.slow
+def test_a_strategy_trained_by_two_processes_ends_as_one_trained_by_one(
+    manifest: pd.DataFrame, bank: FeatureBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    settings, losses = loop(pretrain_epochs=0, epochs_per_cycle=0), []
+    exact = settings.training.model_copy(update={"precision": "float32"})
+    alone, together = (
+        list(run_strategy("vanilla", manifest, bank, replace(settings, training=training), losses.append))
+        for training in (exact, exact.model_copy(update={"processes": 2}))
+    )
+    np.testing.assert_allclose(together[-1].record.losses, alone[-1].record.losses, rtol=1e-5)
+    scores = [list(cycles[-1].record.final_scores.values()) for cycles in (together, alone)]
+    np.testing.assert_allclose(*scores, rtol=1e-4)
+    assert len(losses) == 10  # both told of their five epochs

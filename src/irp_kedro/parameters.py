@@ -106,6 +106,7 @@ class TrainingParameters(Group):
     weight_decay: Annotated[float, Field(ge=0)] = 1e-5
     epochs: Count = 24
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    processes: Count = 1
 
 
 class PatchParameters(Group):
@@ -224,15 +225,15 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
 def result_digest(parameters: Parameters) -> str:
     """Return 8 hex digits that identify every parameter able to change a result.
 
-    Device, data_root, cell and lineage say where work is done and kept, batch and shard sizes of extraction how
-    it is cut up, checkpoints how much of it a kill loses, calibration changes no run and reporting only what is
-    shown of it: they are left out.
+    Device, processes, data_root, cell and lineage say where work is done and kept, batch and shard sizes of
+    extraction how it is cut up, checkpoints how much of it a kill loses, calibration changes no run and
+    reporting only what is shown of it: they are left out.
     """
     left_out = {"device", "data_root", "cell", "lineage", "calibration", "reporting"}
     tree = parameters.model_dump(mode="json", exclude=left_out)
     for key in ("batch_views", "shard_images"):
         del tree["features"][key]
-    del tree["refinement"]["checkpoint_every"]
+    del tree["refinement"]["checkpoint_every"], tree["training"]["processes"]
     # A review counts by what it says, wherever it lies.
     tree["refinement"]["review"] = review_digest(parameters.refinement.review)
     if parameters.dataset.name != "sample":

@@ -11,12 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 from torch import Tensor
 
-from irp_kedro.core.detector import BlindSet, Rows, Scores
+from irp_kedro.core.detector import AnomalyDetector, BlindSet, Rows, Scores
 from irp_kedro.core.judging import InSample
 from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
+from irp_kedro.detectors.differnet import DifferNet
+from irp_kedro.detectors.parallel import fit_in_processes
 from irp_kedro.detectors.registry import BankDetector, detector_type
 from irp_kedro.detectors.settings import TrainedDetector
-from irp_kedro.errors import IncompleteRunError
+from irp_kedro.errors import IncompleteRunError, ParameterError
 from irp_kedro.features.bank import FeatureBank
 from irp_kedro.features.preparation import PreparedImages
 from irp_kedro.judges import FeatureLoader, LoopSettings, build_judge
@@ -91,6 +93,7 @@ def run_strategy(
 
     Raises:
         IncompleteRunError: patch features are asked for and not given.
+        ParameterError: several processes are to train a detector that one process trains.
         ThresholdUndefinedError: T x median was asked for and the median score is not positive.
     """
     blind = BlindSet.of(training, seed=settings.seed)
@@ -105,7 +108,8 @@ def run_strategy(
         logger.info("%s goes on after cycle %d of an interrupted run", called or strategy, past[-1].cycle)
     every = settings.refinement.checkpoint_every
     started = time.perf_counter()
-    for record in refine(_Observed(detector, observe), judge, blind, plan, past):
+    observed = _observed(detector, observe, bank, blind, settings)
+    for record in refine(observed, judge, blind, plan, past):
         seconds = time.perf_counter() - started
         _log(called or strategy, record)
         model = detector.export() if record.is_last else None
@@ -153,6 +157,49 @@ class _Observed:
 
     def fresh(self, name: str) -> Self:
         return replace(self, detector=self.detector.fresh(name))
+
+
+@dataclass(frozen=True)
+class _InProcesses:
+    """A detector that is trained by several processes together."""
+
+    detector: DifferNet
+    observe: Callable[[float], None]
+    bank: FeatureBank
+    digests: tuple[str, ...]
+    processes: int
+
+    def fit(self, rows: Rows, *, epochs: int) -> list[float]:
+        losses = fit_in_processes(
+            self.detector, self.bank, self.digests, rows, epochs=epochs, processes=self.processes
+        )
+        for loss in losses:
+            self.observe(loss)
+        return losses
+
+    def score(self, rows: Rows) -> Scores:
+        return self.detector.score(rows)
+
+    def fresh(self, name: str) -> Self:
+        return replace(self, detector=self.detector.fresh(name))
+
+
+def _observed(
+    detector: BankDetector,
+    observe: Callable[[float], None],
+    bank: FeatureBank,
+    blind: BlindSet,
+    settings: LoopSettings,
+) -> AnomalyDetector:
+    processes = settings.training.processes
+    if processes == 1:
+        return _Observed(detector, observe)
+    if not isinstance(detector, DifferNet):
+        raise ParameterError(
+            f"training.processes = {processes}, but '{settings.detector}' is trained by one process; "
+            "leave it at 1, or use --params detector=differnet"
+        )
+    return _InProcesses(detector, observe, bank, blind.digests, processes)
 
 
 def _log(name: str, record: RefinementCycle) -> None:

@@ -10,11 +10,12 @@ scores once a call of ``score``, and indexes go there without waiting.
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from irp_kedro.core import seeding
 from irp_kedro.core.detector import Rows, Scores
@@ -28,6 +29,14 @@ logger = logging.getLogger(__name__)
 SMALLEST_DEVIATION = 1e-3  # features that hardly vary must not blow up rounding noise
 SCORED_TOGETHER = 1024  # feature vectors a forward pass when scoring
 BATCHES_GATHERED = 128  # at once: all of an epoch for a set of some 3,000 images, and bounded memory beyond
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """Which part of every batch is this process's: each ``of``-th vector from ``rank`` on."""
+
+    rank: int = 0
+    of: int = 1
 
 
 class DifferNet:
@@ -50,6 +59,7 @@ class DifferNet:
         self.flow = NormalizingFlow(features.shape[2], settings.flow, seed).to(features.device)
         self.mean: Tensor | None = None
         self.deviation: Tensor | None = None
+        self.share = Share()
         self._precision = resolve_precision(settings.training.precision, self.features.device)
         self._trained_together = settings.training.batch_views
         self._scored_together = SCORED_TOGETHER
@@ -169,13 +179,27 @@ class DifferNet:
         """Leave the gradients of the mean loss of ``batch``, ``size`` vectors at a time; return that loss."""
         self._optimiser.zero_grad(set_to_none=True)
         total = torch.zeros((), device=batch.device)
-        for part in batch.split(size):
+        for part in batch[self.share.rank :: self.share.of].split(size):
             with torch.autocast(batch.device.type, torch.bfloat16, self._precision == "bfloat16"):
                 latents, log_determinant = self.flow(part)
             loss = negative_log_likelihood(latents, log_determinant).sum() / len(batch)
             loss.backward()
             total += loss.detach()
+        if self.share.of > 1:
+            self._add_up(total)
         return total
+
+    def _add_up(self, total: Tensor) -> None:
+        """Add the gradients and losses of all processes, in one message."""
+        trained = [parameter for parameter in self.flow.parameters() if parameter.requires_grad]
+        # A share of a short last batch may be empty.
+        own = [torch.zeros_like(value) if value.grad is None else value.grad for value in trained]
+        message = torch.cat([total.view(1), *[gradient.flatten() for gradient in own]])
+        distributed.all_reduce(message)
+        total.copy_(message[0])
+        parts = message[1:].split([value.numel() for value in trained])
+        for value, part in zip(trained, parts, strict=True):
+            value.grad = part.view_as(value)
 
     def _drawn(self, rows: Rows) -> tuple[Rows, Views]:
         """Return ``views.train`` random views of each image, shuffled: the image and the view of each."""

@@ -1,0 +1,47 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from irp_kedro.detectors.differnet import DifferNet
+from irp_kedro.detectors.parallel import fit_in_processes
+from irp_kedro.detectors.settings import DetectorSettings
+from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
+from irp_kedro.parameters import TrainingParameters
+
+Settings = Callable[..., DetectorSettings]
+ROWS, NORMAL = np.arange(40), np.arange(36)
+DIGESTS = [f"{number:032x}" for number in range(40)]
+
+
+@pytest.fixture
+def bank(features: torch.Tensor, tmp_path: Path) -> FeatureBank:
+    recipe = ExtractionRecipe(
+        backbone="tiny",
+        weights="0" * 16,
+        crop="none",
+        size=32,
+        angles=(0.0, 90.0, 180.0, 270.0),
+        scales=(1.0,),
+        precision="float32",
+    )
+    store = FeatureStore(tmp_path)
+    store.write_shard(recipe, DIGESTS, features.numpy())
+    return store.open(recipe, DIGESTS)
+
+
+def test_two_processes_train_the_detector_that_one_trains(
+    features: torch.Tensor, settings: Settings, bank: FeatureBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 72 vectors an epoch in batches of 31: the last batch of 10 is shared as well.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    exact = settings(training=TrainingParameters(batch_views=31, learning_rate=2e-3, precision="float32"))
+    alone, together = DifferNet(features, exact), DifferNet(features, exact)
+    expected = alone.fit(NORMAL, epochs=1) + alone.fit(NORMAL[:30], epochs=2)
+    losses = together.fit(NORMAL, epochs=1)  # the processes go on from here
+    losses += fit_in_processes(together, bank, DIGESTS, NORMAL[:30], epochs=2, processes=2)
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    np.testing.assert_allclose(together.score(ROWS), alone.score(ROWS), rtol=1e-4)
+    assert together.epochs_trained == 3
