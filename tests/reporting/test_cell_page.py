@@ -193,3 +193,9 @@ def test_defects_from_another_acquisition_are_named_where_the_set_has_them(datas
 
 def test_fewer_images_than_left_are_said_to_be_the_first_ones() -> None:
     assert "The first 0 of 1 are shown" in words(page_of(gallery=[shown("b", "stayed")]))
+
+
+def test_one_far_outlier_does_not_flatten_the_bars_of_the_others() -> None:
+    page = page_of(gallery=[shown("a", "removed", score=100.0), shown("b", "removed", score=4.0)])
+    assert re.findall(r'<i style="width:([0-9.]+)%">', page) == ["100.0", "50.0"]
+    assert re.findall(r'<b style="left:([0-9.]+)%">', page) == ["25.0", "25.0"]

@@ -21,6 +21,7 @@ from irp_kedro.reporting.charts import (
     strategy_colour,
 )
 
+SHOWN_BELOW = 0.97  # quantile of the test scores beyond which all are counted as one
 SHOWN_ABOVE = 0.95  # quantile of a cycle's scores above which images are drawn one by one
 MOST_SHOWN = 60  # of them
 ENOUGH = 0.95
@@ -140,7 +141,8 @@ def test_score_distribution(tested: Mapping[str, pd.DataFrame]) -> Chart:
     panels = tuple(_histogram(name, table) for name, table in tested.items() if len(table))
     return Chart(
         title="Scores of the test images, and the threshold stored with each model",
-        alt="One panel a strategy: how many test images have which score, good ones and defects apart.",
+        alt="One panel a strategy: how many test images have which score, good ones and defects apart. "
+        "The last mark counts all that lie beyond it, too.",
         panels=panels,
         columns=3,
     )
@@ -240,7 +242,11 @@ def _highest(cycles: Sequence[RefinementCycle], labels: Mapping[str, str]) -> li
 
 
 def _histogram(name: str, table: pd.DataFrame) -> Panel:
+    threshold = float(table["threshold"].iloc[0])
     scores = table["score"].to_numpy(dtype=float)
+    # A few far ones would leave one bar for all others.
+    end = max(float(np.quantile(scores, SHOWN_BELOW)), 1.2 * threshold)
+    scores = np.minimum(scores, end)
     edges = np.histogram_bin_edges(scores, bins=24)
     middle = ((edges[1:] + edges[:-1]) / 2).tolist()
     known = labels_known(table)
@@ -258,7 +264,7 @@ def _histogram(name: str, table: pd.DataFrame) -> Panel:
                 dashed=kind == ANOMALOUS,
             )
         )
-    limit = Limit(value=float(table["threshold"].iloc[0]), label="threshold", axis="x")
+    limit = Limit(value=threshold, label="threshold", axis="x")
     return Panel(
         title=readable(name),
         x_label="anomaly score",

@@ -20,6 +20,7 @@ from irp_kedro.reporting.gallery import NEAR, REMOVED, GalleryImage
 from irp_kedro.reporting.headline import facts, headline
 from irp_kedro.reporting.pages import render
 
+LONGEST_BAR = 4  # thresholds
 ACQUISITION = (
     "The injected defects were photographed with the test images, not with the training images. Part of what "
     "sets them apart may be how they were photographed, so that a removal is easier here than on a line."
@@ -58,7 +59,6 @@ def cell_page(results: CellResults) -> str:
     refined, first = results.metrics[MAIN], results.summary.iloc[0]
     removed = [image for image in results.gallery if image.group == REMOVED]
     near = [image for image in results.gallery if image.group == NEAR]
-    scores = [image.score for image in results.gallery if image.score is not None]
     page = {
         "cell": first["cell"],
         "title": _title(first),
@@ -70,7 +70,7 @@ def cell_page(results: CellResults) -> str:
         "removed": removed,
         "removed_intro": _intro(removed, refined["removals"]["n_removed"]),
         "near": near,
-        "top": max([1e-9, *scores]),
+        "top": _end_of_bars(results.gallery),
         "figures": results.figures,
         "strategies": strategies_table(results.summary),
         "types": types_table(results.types),
@@ -85,6 +85,14 @@ def cell_page(results: CellResults) -> str:
         },
     }
     return render("cell.html.j2", page)
+
+
+def _end_of_bars(gallery: Sequence[GalleryImage]) -> float:
+    """Return the score of a full bar: the highest, but a few thresholds at most; no outlier flattens the rest."""
+    scores = [image.score for image in gallery if image.score is not None]
+    thresholds = [image.threshold for image in gallery if image.threshold is not None and image.threshold > 0]
+    highest = max([1e-9, *scores])
+    return min(highest, LONGEST_BAR * max(thresholds)) if thresholds else highest
 
 
 def _title(first: pd.Series) -> str:

@@ -107,7 +107,7 @@ def _dress(figure: go.Figure, panel: Panel, row: int, column: int) -> None:
             limit.value,
             line={"color": GREY, "dash": "dash", "width": 1.5},
             annotation={"text": limit.label, "font": {"size": 11, "color": "#444444"}},
-            annotation_position="bottom right" if limit.axis == "y" else "top left",
+            annotation_position="top left",
             row=row,
             col=column,
         )

@@ -39,7 +39,7 @@ def auroc_by_level(auroc: pd.DataFrame) -> Chart:
         title="Image AUROC by contamination (the paper's Figures 1, 3 and 4)",
         alt=(
             "One panel a set: a line a strategy, level against mean AUROC over seeds, with their spread. "
-            "Where a dataset has several classes, one more panel for their mean, with its spread over classes."
+            "Where a dataset has several classes, one more panel for their mean and its spread over classes."
         ),
         panels=tuple(panels),
     )

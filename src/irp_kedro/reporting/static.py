@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from irp_kedro.reporting.charts import GREY, Chart, Panel, Series
+from irp_kedro.reporting.charts import GREY, Chart, Limit, Panel, Series
 
 MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "cross": "x"}
-PANEL_SIZE = (5.2, 3.4)  # inches
+PANEL_SIZE = (5.6, 3.4)  # inches
+MOST_LETTERS = 36  # below an axis, in a row
 STYLE: Any = {  # keys are matplotlib's own
     "svg.fonttype": "none",  # text stays text: it can be read out, searched and copied
     "svg.hashsalt": "irp-kedro",  # the same chart gives the same bytes
@@ -55,7 +56,13 @@ def draw(chart: Chart) -> Figure:
         handles, names = axes.get_legend_handles_labels()
         entries |= {name: handle for handle, name in zip(handles, names, strict=True) if name not in entries}
     if len(entries) > 1:
-        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=4, frameon=False)
+        figure.legend(
+            entries.values(),
+            entries.keys(),
+            loc="outside lower center",
+            ncols=2 * chart.shown_columns,
+            frameon=False,
+        )
     return figure
 
 
@@ -69,20 +76,9 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     for limit in panel.limits:
         line = axes.axhline if limit.axis == "y" else axes.axvline
         line(limit.value, color=GREY, linestyle="--", linewidth=1.2)
-        place = (0.99, limit.value) if limit.axis == "y" else (limit.value, 0.99)
-        transform = axes.get_yaxis_transform() if limit.axis == "y" else axes.get_xaxis_transform()
-        axes.text(
-            *place,
-            limit.label,
-            transform=transform,
-            ha="right",
-            va="bottom",
-            fontsize=8,
-            color="#444444",
-            rotation=0 if limit.axis == "y" else 90,
-        )
+        _name_limit(axes, limit)
     if panel.x_names:
-        axes.set_xticks(range(1, len(panel.x_names) + 1), panel.x_names)
+        axes.set_xticks(range(1, len(panel.x_names) + 1), [name.replace(" ", "\n") for name in panel.x_names])
     axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
     if panel.title:
         axes.set_title(panel.title, fontsize=10)
@@ -92,13 +88,26 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         axes.set_xlim(*panel.x_range)
 
 
+def _name_limit(axes: Axes, limit: Limit) -> None:
+    if limit.axis == "y":
+        place: dict[str, Any] = {"x": 0.01, "y": limit.value, "ha": "left", "va": "bottom"}
+        place |= {"transform": axes.get_yaxis_transform()}
+    else:
+        place = {"x": limit.value, "y": 0.98, "ha": "right", "va": "top", "rotation": 90}
+        place |= {"transform": axes.get_xaxis_transform()}
+    axes.text(s=limit.label, fontsize=8, color="#444444", **place)
+
+
 def _draw_bars(axes: Axes, series: Series, number: int, of: int) -> None:
     width = 0.8 / of
     at = [position + (number - (of - 1) / 2) * width for position in range(len(series.x))]
     axes.bar(at, list(series.y), width=width * 0.92, color=series.colour, label=series.name)
     if len(series.low):
         axes.errorbar(at, list(series.y), yerr=_around(series), fmt="none", ecolor="#222222", capsize=3)
-    axes.set_xticks(range(len(series.x)), [str(name) for name in series.x])
+    names = [str(name) for name in series.x]
+    # Browsers draw the words in their own font, wider than the one that is measured here.
+    slanted: dict[str, Any] = {"rotation": 30, "ha": "right"} if sum(map(len, names)) > MOST_LETTERS else {}
+    axes.set_xticks(range(len(names)), names, **slanted)
     axes.grid(visible=False, axis="x")
 
 
