@@ -1,7 +1,7 @@
 """Kedro's configuration loader, with the paths of the catalog following from the checked parameters.
 
-Catalog paths cannot see parameters. ``${cell:}``, ``${data_root:}``, ``${lineage_folder:}`` and
-``${lineage:key}`` are resolvers that can; they are made here and not in a hook because kedro-viz reads the
+Catalog paths cannot see parameters. ``${cell:}``, ``${data_root:}``, ``${grid:}``, ``${lineage_folder:}``
+and ``${lineage:key}`` are resolvers that can; they are made here and not in a hook because kedro-viz reads the
 catalog with hooks switched off.
 """
 
@@ -35,6 +35,7 @@ class CellConfigLoader(OmegaConfigLoader):
             resolvers: dict[str, Any] = {
                 "data_root": data_root.as_posix,
                 "cell": lambda: parameters.cell or name,
+                "grid": lambda: parameters.grid or "no_grid",
                 # Lineage keeps every experiment apart, also where `cell` gives all of them one folder of files.
                 "lineage_folder": (Path(parameters.lineage.root).expanduser() / name).as_posix,
                 "lineage": partial(getattr, parameters.lineage),

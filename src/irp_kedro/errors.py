@@ -63,6 +63,10 @@ class ReviewError(IrpError):
     """A person's review cannot be honoured: the file is missing, malformed, or about other images."""
 
 
+class GridError(IrpError):
+    """A grid of cells cannot be planned or run as asked."""
+
+
 class LineageError(IrpError):
     """A snapshot cannot be kept, found, restored or believed."""
 

@@ -12,6 +12,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 # Kedro hands over the empty value of `--params dataset.path=` as None.
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+Folder = Annotated[Text, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$|^$")]
 
 
 class Group(BaseModel):

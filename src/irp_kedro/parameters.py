@@ -18,6 +18,7 @@ from irp_kedro.measuring_parameters import (
     CalibrationParameters,
     Count,
     EvaluationParameters,
+    Folder,
     Fraction,
     Group,
     LineageParameters,
@@ -180,7 +181,8 @@ class Parameters(Group):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     seed: int = Field(default=0, ge=0)
     data_root: str = "data"
-    cell: Annotated[Text, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$|^$")] = ""
+    cell: Folder = ""
+    grid: Folder = ""
 
     @model_validator(mode="after")
     def _budget_holds_the_loop(self) -> Self:
@@ -229,7 +231,7 @@ def result_digest(parameters: Parameters) -> str:
     extraction how it is cut up, checkpoints how much of it a kill loses, calibration changes no run and
     reporting only what is shown of it: they are left out.
     """
-    left_out = {"device", "data_root", "cell", "lineage", "calibration", "reporting"}
+    left_out = {"device", "data_root", "cell", "grid", "lineage", "calibration", "reporting"}
     tree = parameters.model_dump(mode="json", exclude=left_out)
     for key in ("batch_views", "shard_images"):
         del tree["features"][key]

@@ -21,6 +21,7 @@ def entries() -> dict[str, Any]:
     resolvers = {
         "cell": lambda: "a-cell",
         "data_root": lambda: "data",
+        "grid": lambda: "a-grid",
         "lineage_folder": lambda: "lineage",
         "lineage": lambda key: key,
     }

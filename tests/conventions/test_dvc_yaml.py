@@ -32,7 +32,7 @@ PIPELINES = register_pipelines()
 Stages = dict[str, PipelineStage]
 
 # Where work is done changes no result.
-WHERE = {"device", "data_root", "cell"}
+WHERE = {"device", "data_root", "cell", "grid"}
 # Tracked in part, or not at all, though the nodes are handed the whole group.
 TRACKED: dict[str, dict[str, set[str]]] = {
     "refinement": {
@@ -114,6 +114,7 @@ def catalog_with(data_root: str, cell: str) -> CatalogConfigResolver:
     resolvers: dict[str, Callable[..., str]] = {
         "cell": lambda: cell,
         "data_root": lambda: data_root,
+        "grid": lambda: "a-grid",
         "lineage_folder": lambda: "data/lineage/a-cell",
         "lineage": lambda key: key,
     }
@@ -213,7 +214,7 @@ def covered(module: str, deps: Iterable[str]) -> bool:
 
 def test_each_pipeline_of_a_plain_run_is_a_stage_that_runs_it_in_one_cell(stages: Stages) -> None:
     place = {"data_root": "data/dvc", "cell": "default"}
-    names = PIPELINES.keys() - {"__default__", "calibration"}
+    names = PIPELINES.keys() - {"__default__", "calibration", "grid_report"}
     assert {name: asked(stage) for name, stage in stages.items()} == {
         name: {"pipelines": [name], **place} for name in names
     }

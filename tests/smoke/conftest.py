@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 PROJECT = Path(__file__).parents[2]
 
-RESOLVERS = ("cell", "data_root", "lineage_folder", "lineage")
+RESOLVERS = ("cell", "data_root", "grid", "lineage_folder", "lineage")
 
 # Runs the pipelines named (all, where none is) below a data root; returns what the terminal showed.
 RunProject = Callable[..., str]

@@ -1,0 +1,210 @@
+"""From a plan to its cells: merged parameters, each result once."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from irp_kedro.config_loader import checked
+from irp_kedro.detectors.registry import needs_patches
+from irp_kedro.errors import GridError, ParameterError
+from irp_kedro.grid.plan import Axis, GridPlan
+from irp_kedro.parameters import Parameters, cell_name, result_digest
+from irp_kedro.reporting.grid_tables import ONLY_VARIANT
+
+# A table has columns for these; the values of all other axes make up its column `variant`.
+HAVE_COLUMNS = {
+    "dataset.name",
+    "dataset.path",
+    "dataset.product_class",
+    "contamination.level",
+    "contamination.definition",
+    "detector",
+    "seed",
+}
+# They say where work is done and kept, so that cells that differ in nothing else would be one.
+CHANGE_NO_RESULT = ("cell", "grid", "data_root", "lineage", "device")
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridCell:
+    """One experiment of a grid.
+
+    Attributes:
+        labels: its value on each axis, and its seed.
+        set: name of its set of images: the label of the axis that chooses it, or its class or source.
+        variant: what sets it apart from cells of the same set, level, detector and seed.
+        overrides: nested parameters on top of the environment's, as a session takes them.
+        parameters: all of them, merged and checked.
+    """
+
+    labels: Labels
+    set: str
+    variant: str
+    overrides: Mapping[str, Any]
+    parameters: Parameters
+
+    @property
+    def digest(self) -> str:
+        """8 hex digits of every parameter that can change the result."""
+        return result_digest(self.parameters)
+
+    @property
+    def name(self) -> str:
+        """Folder of its files."""
+        return cell_name(self.parameters)
+
+    @property
+    def bank(self) -> str:
+        """8 hex digits shared by the cells that share one feature bank."""
+        told = self.parameters
+        patches = needs_patches([told.detector, *told.refinement.judge])
+        tree = {
+            "dataset": told.dataset.model_dump(),
+            "sample": told.sample.model_dump() if told.dataset.name == "sample" else None,
+            "preparation": told.preparation.model_dump(),
+            "backbone": told.backbone,
+            "views": told.views.bank,
+            "features": [told.features.scales, told.features.precision],
+            "patches": [told.patches.size, told.patches.levels] if patches else None,
+        }
+        return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def expand(plan: GridPlan, base: Mapping[str, Any], params: Mapping[str, Any]) -> list[GridCell]:
+    """Return the cells of a plan in the order in which they run: the first seed of everything first.
+
+    Args:
+        plan: the grid.
+        base: parameters of the environment.
+        params: on top of all others, as of ``--params``.
+
+    Raises:
+        GridError: ``params`` names an axis, or an axis would change no result.
+        ParameterError: a cell has parameters that no run would accept; names the cell.
+    """
+    _refuse_axes(plan, params)
+    cells: dict[str, GridCell] = {}
+    for seed in plan.seeds:
+        for choice in itertools.chain(_combinations(plan), plan.include):
+            cell = _build(plan, base, params, {"seed": seed, **choice})
+            if cell.digest not in cells and not any(_agrees(cell, rule) for rule in plan.exclude):
+                cells[cell.digest] = cell
+    if not cells:
+        raise GridError(f"Grid '{plan.name}' has no cell: exclude leaves nothing.")
+    return list(cells.values())
+
+
+def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keys such as ``contamination.level`` as groups.
+
+    >>> nested({"contamination.level": 0.3, "seed": 1})
+    {'contamination': {'level': 0.3}, 'seed': 1}
+    """
+    tree = OmegaConf.create()
+    for key, value in dotted.items():
+        OmegaConf.update(tree, key, value, merge=True)
+    found: dict[str, Any] = OmegaConf.to_container(tree)  # type: ignore[assignment]
+    return found
+
+
+def _combinations(plan: GridPlan) -> Iterator[dict[str, Any]]:
+    if not plan.axes and plan.include:
+        return  # the cells are listed one by one
+    for values in itertools.product(*plan.axes.values()):
+        yield dict(zip(plan.axes, values, strict=True))
+
+
+def _build(
+    plan: GridPlan, base: Mapping[str, Any], params: Mapping[str, Any], choice: Mapping[str, Any]
+) -> GridCell:
+    chosen: dict[str, Any] = {}
+    for name, value in choice.items():
+        axis = plan.axes.get(name)
+        chosen |= _group(name, axis, value) if isinstance(axis, dict) else {name: value}
+    overrides = OmegaConf.merge(nested(plan.params), nested(chosen), dict(params))
+    merged = OmegaConf.merge(dict(base), overrides)
+    labels = {name: str(value) for name, value in choice.items()}
+    try:
+        parameters = checked(OmegaConf.to_container(merged))  # type: ignore[arg-type]
+    except ParameterError as error:
+        where = ", ".join(f"{name} {label}" for name, label in labels.items())
+        raise ParameterError(f"Cell with {where}: {error}") from error
+    return GridCell(
+        labels=labels,
+        set=_set_name(plan, labels, parameters),
+        variant=_variant(plan, labels),
+        overrides=OmegaConf.to_container(overrides),  # type: ignore[arg-type]
+        parameters=parameters,
+    )
+
+
+def _group(name: str, axis: Mapping[str, Any], label: Any) -> Mapping[str, Any]:  # noqa: ANN401 - as YAML has it
+    # YAML reads a label such as 0.1 as a number where it is used, and as text where it is a key.
+    groups = {str(key): group for key, group in axis.items()}
+    if str(label) not in groups:
+        raise GridError(f"Axis '{name}' has no '{label}'; its labels are {', '.join(groups)}.")
+    group: Mapping[str, Any] = groups[str(label)]
+    return group
+
+
+def _refuse_axes(plan: GridPlan, params: Mapping[str, Any]) -> None:
+    for name, axis in plan.axes.items():
+        keys = [key for group in axis.values() for key in group] if isinstance(axis, dict) else [name]
+        for key in keys:
+            if key.split(".")[0] in CHANGE_NO_RESULT:
+                raise GridError(
+                    f"Axis '{name}' sets {key}, which changes no result: its cells would be one. "
+                    "Give it to the whole grid: --params"
+                )
+            if key in _dotted(params):
+                raise GridError(
+                    f"--params names {key}, which axis '{name}' of grid '{plan.name}' sets for each cell. "
+                    "Change the grid's file instead."
+                )
+    if "cell" in plan.params or "cell" in params:
+        raise GridError("`cell` would give all cells of the grid one folder; leave it out.")
+
+
+def _dotted(tree: Mapping[str, Any], prefix: str = "") -> set[str]:
+    found: set[str] = set()
+    for key, value in tree.items():
+        found |= _dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}"}
+    return found
+
+
+def _agrees(cell: GridCell, rule: Mapping[str, Any]) -> bool:
+    tree = OmegaConf.create(cell.parameters.model_dump(mode="json"))
+    for key, value in rule.items():
+        allowed = value if isinstance(value, list) else [value]
+        label, found = cell.labels.get(key, ""), OmegaConf.select(tree, key)
+        if not label and found is None:
+            raise GridError(f"exclude names '{key}', which is neither an axis nor a parameter.")
+        if label not in [str(value) for value in allowed] and found not in allowed:
+            return False
+    return True
+
+
+def _chooses_set(axis: Axis | None) -> bool:
+    keys = {key for group in axis.values() for key in group} if isinstance(axis, dict) else set()
+    return any(key.split(".")[0] == "dataset" for key in keys)
+
+
+def _set_name(plan: GridPlan, labels: Labels, parameters: Parameters) -> str:
+    chosen = [label for name, label in labels.items() if _chooses_set(plan.axes.get(name))]
+    return "-".join(chosen) or parameters.dataset.product_class or parameters.dataset.name
+
+
+def _variant(plan: GridPlan, labels: Labels) -> str:
+    told = {
+        name: label
+        for name, label in labels.items()
+        if name not in HAVE_COLUMNS and not _chooses_set(plan.axes.get(name))
+    }
+    return ", ".join(f"{name}={label}" for name, label in told.items()) or ONLY_VARIANT

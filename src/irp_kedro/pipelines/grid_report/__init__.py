@@ -1,0 +1,1 @@
+"""Tables and figures over the finished cells of a grid."""

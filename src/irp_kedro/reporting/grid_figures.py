@@ -1,0 +1,150 @@
+"""The paper's Figures 1, 3, 4 and 5 from a grid's cells; bars are the spread over seeds."""
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from irp_kedro.parameters import STRATEGIES
+from irp_kedro.reporting.charts import (
+    BLUE,
+    GREY,
+    STRATEGY_SYMBOLS,
+    VERMILION,
+    Chart,
+    Panel,
+    Series,
+    Symbol,
+    readable,
+    strategy_colour,
+)
+from irp_kedro.reporting.grid_tables import ONLY_VARIANT, REFINED, named_sets
+
+IMPACT = ("vanilla", REFINED, "oracle")
+
+
+def impact(cells: pd.DataFrame) -> Chart:
+    """Return the mean over all sets: what contamination costs, and what refinement wins back (Figure 1).
+
+    A level that a set lacks is left out: its mean would be over other sets.
+    """
+    panels = [
+        _panel(title, "image AUROC", _lines(_over_sets(rows), IMPACT))
+        for title, rows in _experiments(cells, f"mean of {_count(cells, 'set')}")
+    ]
+    return _chart("Impact of contamination (Figure 1)", "mean AUROC over all sets", panels)
+
+
+def by_source(cells: pd.DataFrame) -> Chart:
+    """Return AUROC by level and strategy, one panel a source: the mean over its classes (Figure 3)."""
+    panels = [
+        _panel(title, "image AUROC", _lines(_over_sets(rows)))
+        for source in dict.fromkeys(cells["dataset"])
+        for title, rows in _experiments(*_of_source(cells, source))
+    ]
+    return _chart("Image AUROC by source (Figure 3)", "mean AUROC over the classes of a source", panels)
+
+
+def by_set(cells: pd.DataFrame, paper: pd.DataFrame) -> Chart:
+    """Return AUROC by level and strategy, one panel a set, the paper's own in grey (Figure 4)."""
+    panels = []
+    for name in dict.fromkeys(cells["set"]):
+        theirs = _papers(paper, name, "auroc", "iterative refinement, the paper's", "cross")
+        for title, rows in _experiments(cells[cells["set"] == name], name):
+            panels.append(_panel(title, "image AUROC", [*_lines(_over_sets(rows)), *theirs]))
+    return _chart("Image AUROC by set (Figure 4)", "AUROC of each set", panels)
+
+
+def removals(cells: pd.DataFrame, paper: pd.DataFrame) -> Chart:
+    """Return good and bad images that iterative refinement removed, one panel a set (Figure 5)."""
+    refined = cells[cells["strategy"] == REFINED].dropna(subset=["bad_removed"])
+    panels = []
+    for name in dict.fromkeys(refined["set"]):
+        theirs = [
+            *_papers(paper, name, "bad", "defects removed, the paper's", "triangle"),
+            *_papers(paper, name, "good", "good images removed, the paper's", "circle"),
+        ]
+        for title, rows in _experiments(refined[refined["set"] == name], name):
+            ours = [
+                _line(_over_seeds(rows, "bad_removed"), "defects removed", VERMILION, "triangle"),
+                _line(_over_seeds(rows, "good_removed"), "good images removed", BLUE, "circle"),
+            ]
+            panels.append(_panel(title, "images", [*ours, *theirs]))
+    return _chart("Images that iterative refinement removed (Figure 5)", "removals of each set", panels)
+
+
+def _of_source(cells: pd.DataFrame, source: str) -> tuple[pd.DataFrame, str]:
+    rows = cells[cells["dataset"] == source]
+    classes = _count(rows, "set")
+    return rows, source if classes == "1 set" else f"{source}, mean of {classes}"
+
+
+def _count(cells: pd.DataFrame, column: str) -> str:
+    count = cells[column].nunique()
+    return f"{count} {column}" if count == 1 else f"{count} {column}s"
+
+
+def _experiments(cells: pd.DataFrame, name: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the cells of each variant and detector, with a title that names what sets it apart, if anything."""
+    known = cells.dropna(subset=["image_auroc"])
+    parts = list(known.groupby(["variant", "definition", "detector"], sort=False))
+    for (variant, definition, detector), rows in parts:
+        apart = [str(detector), str(definition)] if len(parts) > 1 else []
+        told = [name, *([] if variant == ONLY_VARIANT else [str(variant)]), *apart]
+        yield ", ".join(told), rows
+
+
+def _over_sets(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and spread over seeds of the mean over sets, by strategy and level."""
+    parts = []
+    for strategy, rows in cells.groupby("strategy", sort=False):
+        sets = rows["set"].nunique()
+        by_seed = rows.groupby(["level", "seed"])["image_auroc"].agg(["mean", "count"]).reset_index()
+        whole = by_seed[by_seed["count"] == sets].rename(columns={"mean": "value"})
+        parts.append(_over_seeds(whole, "value").assign(strategy=strategy))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _over_seeds(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    return rows.groupby("level")[column].agg(["mean", "std"]).reset_index()
+
+
+def _lines(table: pd.DataFrame, shown: Sequence[str] = (*STRATEGIES, "oracle")) -> list[Series]:
+    found = {name: table[table["strategy"] == name] for name in shown}
+    return [
+        _line(rows, readable(name), strategy_colour(name), STRATEGY_SYMBOLS[name], dashed=name == "oracle")
+        for name, rows in found.items()
+        if len(rows)
+    ]
+
+
+def _line(rows: pd.DataFrame, name: str, colour: str, symbol: Symbol, *, dashed: bool = False) -> Series:
+    spread = rows["std"].fillna(0)
+    several = bool(spread.any())
+    return Series(
+        name=name,
+        kind="line",
+        x=(100 * rows["level"]).tolist(),
+        y=rows["mean"].tolist(),
+        low=(rows["mean"] - spread).tolist() if several else (),
+        high=(rows["mean"] + spread).tolist() if several else (),
+        colour=colour,
+        symbol=symbol,
+        dashed=dashed,
+    )
+
+
+def _papers(paper: pd.DataFrame, set_name: str, column: str, name: str, symbol: Symbol) -> list[Series]:
+    rows = paper[pd.Series(named_sets(paper), index=paper.index) == set_name]
+    if rows.empty:
+        return []
+    told = rows.assign(mean=rows[column].astype(float), std=float("nan"))
+    return [_line(told, name, GREY, symbol, dashed=True)]
+
+
+def _panel(title: str, y_label: str, series: Sequence[Series]) -> Panel:
+    return Panel(title=title, x_label="level, %", y_label=y_label, series=tuple(series), x_range=(-2, 52))
+
+
+def _chart(title: str, what: str, panels: Sequence[Panel]) -> Chart:
+    alt = f"Lines by level of contamination: {what}; bars are the standard deviation over seeds."
+    return Chart(title=title, alt=alt, panels=tuple(panels))

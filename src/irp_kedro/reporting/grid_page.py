@@ -1,0 +1,91 @@
+"""A grid's tables as a page of Markdown, Tables 1 and 2 in the paper's shape."""
+
+import pandas as pd
+
+from irp_kedro.reporting.grid_tables import ONLY_VARIANT
+
+
+def as_markdown(
+    auroc: pd.DataFrame,
+    removals: pd.DataFrame,
+    spread: pd.DataFrame,
+    comparison: pd.DataFrame,
+    *,
+    grid: str,
+    note: str,
+) -> str:
+    """Return the page.
+
+    Args:
+        auroc: as of ``grid_tables.auroc_over_seeds``.
+        removals: as of ``grid_tables.removals_over_seeds``.
+        spread: as of ``grid_tables.spread_over_classes``.
+        comparison: as of ``grid_tables.compare_with_paper``.
+        grid: its name.
+        note: what a reader must know about its sets.
+    """
+    lines = [f"# Grid {grid}", "", *([note, ""] if note else [])]
+    for variant in dict.fromkeys(auroc["variant"]):
+        title = "" if variant == ONLY_VARIANT else f", {variant}"
+        lines += [f"## Table 1{title}: image AUROC, mean ± standard deviation over seeds", ""]
+        lines += _auroc_table(auroc[auroc["variant"] == variant])
+        lines += [f"## Table 2{title}: images removed, good / bad, means over seeds", ""]
+        lines += _removal_table(removals[removals["variant"] == variant])
+    several = spread[spread["classes"] > 1]
+    if len(several):
+        lines += ["## Means over the classes of a source", "", SPREADS, "", *_markdown(several), ""]
+    if len(comparison):
+        lines += ["## The paper's figures beside ours", "", PAPER, "", *_markdown(comparison), ""]
+    return "\n".join(lines)
+
+
+def _auroc_table(rows: pd.DataFrame) -> list[str]:
+    strategies = list(dict.fromkeys(rows["strategy"]))
+    lines = ["| set | level | " + " | ".join(strategies) + " | seeds |"]
+    lines.append("|---|---:|" + "---:|" * (len(strategies) + 1))
+    for (name, level), group in rows.groupby(["set", "level"], sort=False):
+        found = {row["strategy"]: _spread(row) for _, row in group.iterrows()}
+        shown = [found.get(strategy, "-") for strategy in strategies]
+        lines.append(f"| {name} | {level:g} | " + " | ".join(shown) + f" | {int(group['cells'].max())} |")
+    return [*lines, ""]
+
+
+def _removal_table(rows: pd.DataFrame) -> list[str]:
+    sets = list(dict.fromkeys(rows["set"]))
+    lines = ["| level | strategy | " + " | ".join(sets) + " |", "|---:|---|" + "---:|" * len(sets)]
+    ordered = rows.sort_values("level", kind="stable")
+    for (level, strategy), group in ordered.groupby(["level", "strategy"], sort=False):
+        found = {row["set"]: f"{row['good']:g} / {row['bad']:g}" for _, row in group.iterrows()}
+        shown = [found.get(name, "-") for name in sets]
+        lines.append(f"| {level:g} | {strategy} | " + " | ".join(shown) + " |")
+    return [*lines, ""]
+
+
+def _spread(row: pd.Series) -> str:
+    mean, deviation = row["auroc"], row["auroc_seed_std"]
+    if pd.isna(mean):
+        return "-"
+    return f"{mean:.3f}" if pd.isna(deviation) else f"{mean:.3f} ± {deviation:.3f}"
+
+
+def _markdown(table: pd.DataFrame) -> list[str]:
+    columns = [str(column) for column in table.columns if not (table[column] == ONLY_VARIANT).all()]
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    for _, row in table.iterrows():
+        lines.append("| " + " | ".join(_value(row[column]) for column in columns) + " |")
+    return lines
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return "-" if pd.isna(value) else f"{value:.4g}"
+    return str(value)
+
+
+SPREADS = """\
+`auroc_class_std` is the standard deviation over the classes' own means, `auroc_seed_std` that over seeds of the
+mean over classes. A source of which a class lacks a cell is left out."""
+
+PAPER = """\
+`paper_…` columns are the paper's own (Aqeel, Sharifi, Cristani, Setti 2024, arXiv 2408.11561, Tables 1 and 2):
+one figure a set and level, its seeds not stated. Ours are iterative_refinement, with this grid's parameters."""
