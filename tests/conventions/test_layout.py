@@ -15,6 +15,7 @@ WIRING = {"__init__.py", "__main__.py", "settings.py", "pipeline_registry.py"}
 # Inner rooms, tested through the one door that leads to them.
 TESTED_THROUGH = {
     "commands/calibrate.py": "smoke/test_calibrate_command.py",
+    "commands/grid.py": "smoke/test_grid_command.py",
     "commands/lineage.py": "smoke/test_lineage_commands.py",
     "commands/shared.py": "test_cli.py",
     "lineage/pointer.py": "lineage/test_store.py",

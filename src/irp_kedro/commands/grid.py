@@ -56,7 +56,14 @@ def grid(
         if dry_run:
             _show_plan(asked, workers, as_json=as_json)
             return
-        failed = _run(asked, workers, threads, scheduler, as_json=as_json)
+        try:
+            failed = _run(asked, workers, threads, scheduler, as_json=as_json)
+        except KeyboardInterrupt:
+            done = len(asked.state().done)
+            click.echo(
+                f"Interrupted: {done} of {len(asked.cells)} cells are done. The same command goes on.", err=True
+            )
+            sys.exit(130)
     sys.exit(1 if failed else 0)
 
 

@@ -56,7 +56,6 @@ class ListedCell(BaseModel):
     cell: str
     set: str
     variant: str
-    bank: str
 
 
 class GridFolder:

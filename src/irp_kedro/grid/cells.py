@@ -5,9 +5,8 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
-
-from omegaconf import OmegaConf
 
 from irp_kedro.config_loader import checked
 from irp_kedro.detectors.registry import needs_patches
@@ -23,6 +22,7 @@ HAVE_COLUMNS = {
     "dataset.product_class",
     "contamination.level",
     "contamination.definition",
+    "contamination.on_shortage",  # of a level and definition that ask for it
     "detector",
     "seed",
 }
@@ -50,7 +50,7 @@ class GridCell:
     overrides: Mapping[str, Any]
     parameters: Parameters
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """8 hex digits of every parameter that can change the result."""
         return result_digest(self.parameters)
@@ -61,20 +61,21 @@ class GridCell:
         return cell_name(self.parameters)
 
     @property
-    def bank(self) -> str:
-        """8 hex digits shared by the cells that share one feature bank."""
+    def banks(self) -> tuple[str, ...]:
+        """4 hex digits of each of its feature banks, the same for all cells that share it."""
         told = self.parameters
-        patches = needs_patches([told.detector, *told.refinement.judge])
-        tree = {
+        images = {
             "dataset": told.dataset.model_dump(),
             "sample": told.sample.model_dump() if told.dataset.name == "sample" else None,
-            "preparation": told.preparation.model_dump(),
+            "crop": told.preparation.crop,
             "backbone": told.backbone,
-            "views": told.views.bank,
-            "features": [told.features.scales, told.features.precision],
-            "patches": [told.patches.size, told.patches.levels] if patches else None,
+            "precision": told.features.precision,
         }
-        return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:8]
+        pooled = [told.preparation.size, told.views.bank, told.features.scales]
+        kinds = [{"pooled": pooled}]
+        if needs_patches([told.detector, *told.refinement.judge]):
+            kinds.append({"patches": [told.patches.size, told.patches.levels]})
+        return tuple(_digest({**images, **kind}) for kind in kinds)
 
 
 def expand(plan: GridPlan, base: Mapping[str, Any], params: Mapping[str, Any]) -> list[GridCell]:
@@ -107,11 +108,31 @@ def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
     >>> nested({"contamination.level": 0.3, "seed": 1})
     {'contamination': {'level': 0.3}, 'seed': 1}
     """
-    tree = OmegaConf.create()
+    tree: dict[str, Any] = {}
     for key, value in dotted.items():
-        OmegaConf.update(tree, key, value, merge=True)
-    found: dict[str, Any] = OmegaConf.to_container(tree)  # type: ignore[assignment]
-    return found
+        *groups, last = key.split(".")
+        branch: Any = {last: value}
+        for group in reversed(groups):
+            branch = {group: branch}
+        tree = merged(tree, branch)
+    return tree
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``above`` laid softly over ``below``, as Kedro merges parameters: other keys of a group stay.
+
+    >>> merged({"views": {"bank": 8, "train": 4}}, {"views": {"bank": 2}})
+    {'views': {'bank': 2, 'train': 4}}
+    """
+    both = {**below, **above}
+    for key in below.keys() & above.keys():
+        if isinstance(below[key], Mapping) and isinstance(above[key], Mapping):
+            both[key] = merged(below[key], above[key])
+    return both
+
+
+def _digest(tree: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:4]
 
 
 def _combinations(plan: GridPlan) -> Iterator[dict[str, Any]]:
@@ -128,11 +149,10 @@ def _build(
     for name, value in choice.items():
         axis = plan.axes.get(name)
         chosen |= _group(name, axis, value) if isinstance(axis, dict) else {name: value}
-    overrides = OmegaConf.merge(nested(plan.params), nested(chosen), dict(params))
-    merged = OmegaConf.merge(dict(base), overrides)
+    overrides = merged(merged(nested(plan.params), nested(chosen)), params)
     labels = {name: str(value) for name, value in choice.items()}
     try:
-        parameters = checked(OmegaConf.to_container(merged))  # type: ignore[arg-type]
+        parameters = checked(merged(base, overrides))
     except ParameterError as error:
         where = ", ".join(f"{name} {label}" for name, label in labels.items())
         raise ParameterError(f"Cell with {where}: {error}") from error
@@ -140,7 +160,7 @@ def _build(
         labels=labels,
         set=_set_name(plan, labels, parameters),
         variant=_variant(plan, labels),
-        overrides=OmegaConf.to_container(overrides),  # type: ignore[arg-type]
+        overrides=overrides,
         parameters=parameters,
     )
 
@@ -156,8 +176,7 @@ def _group(name: str, axis: Mapping[str, Any], label: Any) -> Mapping[str, Any]:
 
 def _refuse_axes(plan: GridPlan, params: Mapping[str, Any]) -> None:
     for name, axis in plan.axes.items():
-        keys = [key for group in axis.values() for key in group] if isinstance(axis, dict) else [name]
-        for key in keys:
+        for key in sorted(_keys(name, axis)):
             if key.split(".")[0] in CHANGE_NO_RESULT:
                 raise GridError(
                     f"Axis '{name}' sets {key}, which changes no result: its cells would be one. "
@@ -180,10 +199,9 @@ def _dotted(tree: Mapping[str, Any], prefix: str = "") -> set[str]:
 
 
 def _agrees(cell: GridCell, rule: Mapping[str, Any]) -> bool:
-    tree = OmegaConf.create(cell.parameters.model_dump(mode="json"))
     for key, value in rule.items():
         allowed = value if isinstance(value, list) else [value]
-        label, found = cell.labels.get(key, ""), OmegaConf.select(tree, key)
+        label, found = cell.labels.get(key, ""), _parameter(cell.parameters, key)
         if not label and found is None:
             raise GridError(f"exclude names '{key}', which is neither an axis nor a parameter.")
         if label not in [str(value) for value in allowed] and found not in allowed:
@@ -191,20 +209,32 @@ def _agrees(cell: GridCell, rule: Mapping[str, Any]) -> bool:
     return True
 
 
-def _chooses_set(axis: Axis | None) -> bool:
-    keys = {key for group in axis.values() for key in group} if isinstance(axis, dict) else set()
-    return any(key.split(".")[0] == "dataset" for key in keys)
+def _parameter(parameters: Parameters, key: str) -> Any:  # noqa: ANN401 - of any type
+    found: Any = parameters
+    for part in key.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _has_column(name: str, axis: Axis | None) -> bool:
+    keys = _keys(name, axis)
+    return _chooses_set(name, axis) or (bool(keys) and keys <= HAVE_COLUMNS)
+
+
+def _chooses_set(name: str, axis: Axis | None) -> bool:
+    return isinstance(axis, dict) and any(key.split(".")[0] == "dataset" for key in _keys(name, axis))
+
+
+def _keys(name: str, axis: Axis | None) -> set[str]:
+    """Return the parameters that an axis sets."""
+    return {key for group in axis.values() for key in group} if isinstance(axis, dict) else {name}
 
 
 def _set_name(plan: GridPlan, labels: Labels, parameters: Parameters) -> str:
-    chosen = [label for name, label in labels.items() if _chooses_set(plan.axes.get(name))]
+    chosen = [label for name, label in labels.items() if _chooses_set(name, plan.axes.get(name))]
     return "-".join(chosen) or parameters.dataset.product_class or parameters.dataset.name
 
 
 def _variant(plan: GridPlan, labels: Labels) -> str:
-    told = {
-        name: label
-        for name, label in labels.items()
-        if name not in HAVE_COLUMNS and not _chooses_set(plan.axes.get(name))
-    }
+    told = {name: label for name, label in labels.items() if not _has_column(name, plan.axes.get(name))}
     return ", ".join(f"{name}={label}" for name, label in told.items()) or ONLY_VARIANT

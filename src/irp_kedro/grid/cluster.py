@@ -19,6 +19,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 # Workers tell each other's comings and goings on the terminal, where the live table is.
 QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}
 GPU = {"GPU": 1.0}
+PATIENCE = 30  # seconds, for a scheduler to answer
 
 
 class GpuCluster(LocalCluster):  # type: ignore[misc]
@@ -69,7 +70,7 @@ def remote_client(address: str, *, gpus: bool) -> Iterator[Client]:
         GridError: nothing answers there, or it has no worker of the kind that is needed.
     """
     try:
-        client = Client(address, timeout=20)
+        client = Client(address, timeout=PATIENCE)
     except (OSError, ValueError) as error:
         raise GridError(
             f"No Dask scheduler answers at '{address}': {error}. Start one: dask scheduler"

@@ -30,7 +30,7 @@ def show_plan(console: Console, name: str, state: GridState, forecast: Estimate,
     for cell in state.cells:
         status = state.status(cell)
         values = [cell.labels.get(axis, "") for axis in axes]
-        table.add_row(*values, cell.name[-8:], cell.bank[:4], Text(status, style=STYLES.get(status, "")))
+        table.add_row(*values, cell.name[-8:], "+".join(cell.banks), Text(status, style=STYLES.get(status, "")))
     console.print(table)
     console.print(
         describe_plan(state, forecast, workers=workers), soft_wrap=True, highlight=False, markup=False
@@ -39,9 +39,9 @@ def show_plan(console: Console, name: str, state: GridState, forecast: Estimate,
 
 def describe_plan(state: GridState, forecast: Estimate, *, workers: int) -> str:
     """Return how much there is to do, in a line or two."""
-    shared = f"{len(state.banks)} feature bank{'s' if len(state.banks) > 1 else ''}"
+    banks = f"{len(state.banks)} feature bank{'s' if len(state.banks) > 1 else ''}"
     lines = [
-        f"{len(state.cells)} cells: {len(state.done)} done, {len(state.todo)} to do; they share {shared}, each "
+        f"{len(state.cells)} cells: {len(state.done)} done, {len(state.todo)} to do; they share {banks}, each "
         "extracted once."
     ]
     if not state.todo:
@@ -155,7 +155,7 @@ def as_rows(state: GridState) -> list[Mapping[str, Any]]:
         {
             "cell": cell.name,
             "digest": cell.digest,
-            "bank": cell.bank,
+            "banks": list(cell.banks),
             "state": state.status(cell),
             **{f"axis {name}": label for name, label in cell.labels.items()},
         }

@@ -43,7 +43,7 @@ class GridState:
     @property
     def banks(self) -> dict[str, int]:
         """How many cells share each feature bank."""
-        return dict(Counter(cell.bank for cell in self.cells))
+        return dict(Counter(bank for cell in self.cells for bank in cell.banks))
 
     def status(self, cell: GridCell) -> str:
         """Return ``done``, ``failed`` or ``to do``."""
@@ -72,8 +72,8 @@ def _assumed_seconds(cells: Sequence[GridCell], assumed: AssumedCost) -> float |
         counts = assumed.images.get(cell.set)
         if counts is None:
             return None
-        if cell.bank not in extracted:
-            extracted.add(cell.bank)
+        if cell.banks[0] not in extracted:
+            extracted.add(cell.banks[0])
             total += counts.all * cell.parameters.views.bank / assumed.extraction_views_per_second
         images = counts.normal + cell.parameters.contamination.level * counts.defects
         total += images * _views_per_image(cell) / assumed.training_views_per_second

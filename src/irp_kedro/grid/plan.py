@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from yaml import YAMLError
 
@@ -105,24 +105,24 @@ def read_plan(path: Path, variables: Mapping[str, str]) -> GridPlan:
         raise GridError(
             f"'{path}' is no grid: it must hold name, axes and seeds, see conf/base/grid_sample.yml."
         )
-    known = content.pop("variables", None) or {}
+    grid: dict[str, Any] = OmegaConf.to_container(content)  # type: ignore[assignment]
+    known = {**(grid.pop("variables", None) or {})}
     for name in variables:
         if name not in known:
-            hint = nearest(name, known) if known else "it has none"
-            raise GridError(f"'{name}' is no variable of '{path}'; {hint}")
-    filled = OmegaConf.create({"variables": {**known, **variables}, "grid": content})
-    return _validate(path, _resolved(path, filled))
+            raise GridError(
+                f"'{name}' is no variable of '{path}'; {nearest(name, known) if known else 'it has none'}"
+            )
+    values = {**known, **variables}
+    missing = [name for name, value in values.items() if value == MISSING]
+    if missing:
+        given = " ".join(f"--set {name}=VALUE" for name in missing)
+        raise GridError(f"Variables of '{path}' have no value: {', '.join(missing)}. Give them: {given}")
+    return _validate(path, _resolved(path, {"variables": values, "grid": grid}))
 
 
-def _resolved(path: Path, content: DictConfig) -> Any:  # noqa: ANN401 - whatever the file holds
+def _resolved(path: Path, content: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever the file holds
     try:
-        return OmegaConf.to_container(content, resolve=True)["grid"]  # type: ignore[index,call-overload]
-    except InterpolationToMissingValueError as error:
-        names = [name for name in content["variables"] if OmegaConf.is_missing(content["variables"], name)]
-        given = " ".join(f"--set {name}=VALUE" for name in names)
-        raise GridError(
-            f"Variables of '{path}' have no value: {', '.join(names)}. Give them: {given}"
-        ) from error
+        return OmegaConf.to_container(OmegaConf.create(dict(content)), resolve=True)["grid"]  # type: ignore[index,call-overload]
     except OmegaConfBaseException as error:
         raise GridError(f"'{path}' cannot be resolved: {error}") from error
 

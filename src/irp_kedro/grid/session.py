@@ -13,7 +13,7 @@ from irp_kedro.datasets.grid_records import GridFolder, ListedCell
 from irp_kedro.grid.cells import GridCell, expand
 from irp_kedro.grid.estimate import GridState
 from irp_kedro.grid.plan import GridPlan, read_plan
-from irp_kedro.grid.work import CellTask, kept_apart
+from irp_kedro.grid.work import CellTask, kept_apart, shared_nodes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,18 +72,25 @@ class Grid:
     def keep_list(self) -> None:
         """Write down which cells this grid has, for its tables."""
         listed = [
-            ListedCell(digest=cell.digest, cell=cell.name, set=cell.set, variant=cell.variant, bank=cell.bank)
+            ListedCell(digest=cell.digest, cell=cell.name, set=cell.set, variant=cell.variant)
             for cell in self.cells
         ]
         self.folder.write_list(self.plan.name, self.plan.note, listed)
 
     def tabulate(self) -> Any:  # noqa: ANN401 - a data frame
-        """Make tables and figures over the finished cells; return one row a cell and strategy."""
-        asked = {"data_root": self.data_root.as_posix(), "grid": self.plan.name}
-        session = KedroSession.create(self.project, runtime_params=asked)
-        with kept_apart(self.project, self.folder.log_path(self.plan.name)), session:
-            session.run(pipeline_names=["grid_report"])
-            return session.load_context().catalog.load("grid_results")
+        """Make what is over the grid's cells and over all cells; return one row a cell and strategy."""
+        last = self.state().done[-1]
+        with kept_apart(self.project, self.folder.log_path(f"{self.plan.name}-tables")):
+            of_one_cell = KedroSession.create(
+                self.project, env=self.env or None, runtime_params=dict(last.overrides)
+            )
+            with of_one_cell:
+                of_one_cell.run(node_names=shared_nodes())
+            asked = {"data_root": self.data_root.as_posix(), "grid": self.plan.name}
+            session = KedroSession.create(self.project, runtime_params=asked)
+            with session:
+                session.run(pipeline_names=["grid_report"])
+                return session.load_context().catalog.load("grid_results")
 
 
 def open_grid(

@@ -111,9 +111,13 @@ def _run_session(task: CellTask) -> None:
 
 def own_nodes() -> list[str]:
     """Return the nodes of a whole run but those over all cells, whose files several cells would write."""
-    whole = pipelines["__default__"]
-    over_all_cells = {node.name for node in whole.from_inputs("cell_results").nodes}
-    return [node.name for node in whole.nodes if node.name not in over_all_cells]
+    shared = set(shared_nodes())
+    return [node.name for node in pipelines["__default__"].nodes if node.name not in shared]
+
+
+def shared_nodes() -> list[str]:
+    """Return the nodes of a whole run that are over all cells."""
+    return [node.name for node in pipelines["__default__"].from_inputs("cell_results").nodes]
 
 
 def _set_threads(threads: int) -> None:

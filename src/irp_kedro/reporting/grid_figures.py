@@ -86,10 +86,10 @@ def _count(cells: pd.DataFrame, column: str) -> str:
 def _experiments(cells: pd.DataFrame, name: str) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the cells of each variant and detector, with a title that names what sets it apart, if anything."""
     known = cells.dropna(subset=["image_auroc"])
-    parts = list(known.groupby(["variant", "definition", "detector"], sort=False))
-    for (variant, definition, detector), rows in parts:
-        apart = [str(detector), str(definition)] if len(parts) > 1 else []
-        told = [name, *([] if variant == ONLY_VARIANT else [str(variant)]), *apart]
+    several = {column: known[column].nunique() > 1 for column in ("detector", "definition")}
+    for (variant, *rest), rows in known.groupby(["variant", *several], sort=False):
+        told = [name, *([] if variant == ONLY_VARIANT else [str(variant)])]
+        told += [str(value) for value, differs in zip(rest, several.values(), strict=True) if differs]
         yield ", ".join(told), rows
 
 

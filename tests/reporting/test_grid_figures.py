@@ -1,0 +1,102 @@
+import pandas as pd
+import pytest
+
+from irp_kedro.reporting.charts import Chart, Series
+from irp_kedro.reporting.grid_figures import by_set, by_source, impact, removals
+from irp_kedro.reporting.paper import paper_results
+
+
+def cells(*sets: tuple[str, str], seeds: tuple[int, ...] = (0, 1), variant: str = "-") -> pd.DataFrame:
+    rows = [
+        {
+            "dataset": dataset,
+            "set": name,
+            "variant": variant,
+            "definition": "pool_fraction",
+            "detector": "differnet",
+            "level": level,
+            "seed": seed,
+            "strategy": strategy,
+            "image_auroc": 0.9 - level - 0.1 * place + 0.02 * seed,
+            "bad_removed": 100 * level,
+            "good_removed": seed,
+        }
+        for place, (dataset, name) in enumerate(sets)
+        for level in (0.0, 0.3)
+        for seed in seeds
+        for strategy in ("vanilla", "one_shot_removal", "iterative_refinement", "oracle")
+    ]
+    return pd.DataFrame(rows)
+
+
+PILL, SCREW, MINE = ("mvtec_ad", "pill"), ("mvtec_ad", "screw"), ("image_folder", "mine")
+
+
+def titles(chart: Chart) -> list[str]:
+    return [panel.title for panel in chart.panels]
+
+
+def series(chart: Chart, panel: int = 0) -> dict[str, Series]:
+    return {line.name: line for line in chart.panels[panel].series}
+
+
+def test_figure_1_is_the_mean_over_all_sets_of_vanilla_refinement_and_oracle() -> None:
+    chart = impact(cells(PILL, SCREW, MINE))
+    assert titles(chart) == ["mean of 3 sets"]
+    lines = series(chart)
+    assert list(lines) == ["vanilla", "iterative refinement", "oracle"]
+    vanilla = lines["vanilla"]
+    assert vanilla.x == [0.0, 30.0]
+    assert vanilla.y == pytest.approx([0.81, 0.51])  # means over the sets, .8 and .82 with the two seeds
+    assert vanilla.high[0] - vanilla.y[0] == pytest.approx(0.02 / 2**0.5)
+
+
+def test_a_level_that_a_set_lacks_has_no_mean_over_sets() -> None:
+    whole = cells(PILL, SCREW)
+    partly = whole[~((whole["set"] == "screw") & (whole["level"] == 0.3))]
+    assert series(impact(partly))["vanilla"].x == [0.0]
+
+
+def test_figure_3_has_a_panel_a_source_with_the_mean_over_its_classes() -> None:
+    chart = by_source(cells(PILL, SCREW, MINE))
+    assert titles(chart) == ["mvtec_ad, mean of 2 sets", "image_folder"]
+    assert len(series(chart)) == 4
+    assert series(chart)["oracle"].y == pytest.approx([0.86, 0.56])
+
+
+def test_figure_4_has_a_panel_a_set_and_the_paper_s_line_where_it_has_one() -> None:
+    chart = by_set(cells(PILL, MINE), paper_results())
+    assert titles(chart) == ["pill", "mine"]
+    theirs = series(chart)["iterative refinement, the paper's"]
+    assert (theirs.x[0], theirs.y[0], theirs.dashed) == (0.0, 0.8888, True)
+    assert not [name for name in series(chart, 1) if "paper" in name]
+
+
+def test_figure_5_shows_good_and_bad_removals_of_refinement() -> None:
+    chart = removals(cells(PILL, MINE), paper_results())
+    ours = series(chart, 1)
+    assert list(ours) == ["defects removed", "good images removed"]
+    assert ours["defects removed"].y == pytest.approx([0, 30])
+    assert ours["good images removed"].y == pytest.approx([0.5, 0.5])
+    assert len(series(chart)) == 4
+
+
+def test_variants_have_panels_of_their_own() -> None:
+    both = pd.concat([cells(PILL, variant="method=a"), cells(PILL, variant="method=b")])
+    assert titles(by_set(both, paper_results())) == ["pill, method=a", "pill, method=b"]
+
+
+def test_detectors_have_panels_of_their_own() -> None:
+    both = pd.concat([cells(PILL), cells(PILL).assign(detector="gaussian")])
+    assert titles(by_set(both, paper_results())) == ["pill, differnet", "pill, gaussian"]
+
+
+def test_one_seed_has_no_bars() -> None:
+    assert series(impact(cells(PILL, seeds=(0,))))["vanilla"].low == ()
+
+
+def test_cells_without_labels_make_charts_without_panels() -> None:
+    unlabelled = cells(MINE).assign(image_auroc=float("nan"), bad_removed=float("nan"))
+    for chart in (impact(unlabelled), by_source(unlabelled), by_set(unlabelled, paper_results())):
+        assert chart.panels == ()
+    assert removals(unlabelled, paper_results()).panels == ()

@@ -1,0 +1,64 @@
+import pandas as pd
+
+from irp_kedro.reporting.grid_page import as_markdown
+
+
+def auroc(**asked: object) -> pd.DataFrame:
+    row = {"set": "pill", "variant": "-", "strategy": "vanilla", "level": 0.1, "auroc": 0.8123}
+    return pd.DataFrame([{**row, "auroc_seed_std": 0.0123, "cells": 2, **asked}])
+
+
+def removals(**asked: object) -> pd.DataFrame:
+    row = {"set": "pill", "variant": "-", "strategy": "iterative_refinement", "level": 0.1}
+    return pd.DataFrame([{**row, "good": 1.5, "bad": 7.0, **asked}])
+
+
+SPREAD = pd.DataFrame({"dataset": ["mvtec_ad"], "variant": ["-"], "auroc": [0.8], "classes": [2]})
+COMPARISON = pd.DataFrame({"set": ["pill"], "variant": ["-"], "auroc": [0.7], "paper_auroc": [0.858]})
+NONE = pd.DataFrame({"classes": []})
+
+
+def page(*tables: pd.DataFrame, note: str = "") -> list[str]:
+    found = dict(enumerate(tables))
+    return as_markdown(
+        found.get(0, auroc()),
+        found.get(1, removals()),
+        found.get(2, NONE),
+        found.get(3, pd.DataFrame()),
+        grid="mine",
+        note=note,
+    ).splitlines()
+
+
+def test_tables_1_and_2_have_a_row_a_level() -> None:
+    lines = page()
+    assert lines[0] == "# Grid mine"
+    assert "| pill | 0.1 | 0.812 ± 0.012 | 2 |" in lines
+    assert "| 0.1 | iterative_refinement | 1.5 / 7 |" in lines
+
+
+def test_one_seed_has_no_spread_and_an_unknown_figure_is_a_dash() -> None:
+    assert "| pill | 0.1 | 0.812 | 1 |" in page(auroc(auroc_seed_std=float("nan"), cells=1))
+    assert "| pill | 0.1 | - | 2 |" in page(auroc(auroc=float("nan")))
+
+
+def test_a_set_without_a_strategy_has_a_dash_in_its_column() -> None:
+    both = pd.concat([auroc(), auroc(set="screw", strategy="oracle")])
+    lines = page(both, pd.concat([removals(), removals(set="screw", level=0.3)]))
+    assert "| pill | 0.1 | 0.812 ± 0.012 | - | 2 |" in lines
+    assert "| 0.3 | iterative_refinement | - | 1.5 / 7 |" in lines
+
+
+def test_variants_have_tables_of_their_own_that_name_them() -> None:
+    lines = page(pd.concat([auroc(variant="method=a"), auroc(variant="method=b")]))
+    titles = [line for line in lines if line.startswith("## Table 1")]
+    assert [title.split(":")[0] for title in titles] == ["## Table 1, method=a", "## Table 1, method=b"]
+
+
+def test_means_and_the_paper_s_figures_are_there_only_where_there_are_any() -> None:
+    whole = page(auroc(), removals(), SPREAD, COMPARISON, note="Reduced copies.")
+    assert whole[2] == "Reduced copies."
+    assert "| mvtec_ad | 0.8 | 2 |" in whole
+    assert "| pill | 0.7 | 0.858 |" in whole
+    assert any("the paper's own" in line for line in whole)
+    assert not [line for line in page() if "paper" in line or "Means" in line]
