@@ -124,12 +124,12 @@ def test_run_takes_every_option_of_kedro_s_own_and_one_more() -> None:
 
 
 @pytest.mark.parametrize("command", [["run", "--help"], ["irp", "--help"], ["registry", "list"]])
-def test_commands_that_only_tell_load_neither_torch_nor_dvc(command: list[str]) -> None:
+def test_commands_that_only_tell_load_neither_torch_nor_dvc_nor_dask(command: list[str]) -> None:
     code = (
         "import sys\nfrom kedro.framework.cli.cli import main\n"
         f"sys.argv = ['kedro', *{command!r}]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
-        "loaded = {'torch', 'timm', 'dvc', 'dvc_data'} & set(sys.modules)\nassert not loaded, loaded\n"
+        "loaded = {'torch', 'timm', 'dvc', 'dvc_data', 'dask', 'distributed'} & set(sys.modules)\nassert not loaded, loaded\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False
