@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: run test check slow realdata bench-gpu clean
+.PHONY: run test check slow realdata grid-sample bench-gpu clean
 
 run: $(STAMP) ## the main job on the embedded sample, offline
 	$(BIN)/kedro run
+
+grid-sample: $(STAMP) ## six cells of the embedded sample, ending in tables and figures (minutes)
+	$(BIN)/kedro irp grid --grid conf/base/grid_sample.yml
 
 test: $(STAMP) check ## lint, types, import contracts, doctests, tests
 	$(BIN)/pytest
@@ -35,4 +38,4 @@ $(STAMP): pyproject.toml
 	touch $@
 
 clean: ## what runs wrote; downloads and the virtual environment stay
-	rm -rf data/0[2-8]_*/*/
+	rm -rf data/0[2-8]_*/*/ data/grid

@@ -20,6 +20,7 @@ INERT = (
     "device",
     "data_root",
     "cell",
+    "grid",
     "lineage.",
     "refinement.checkpoint_every",
     "training.processes",

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from filelock import FileLock, Timeout
 
 from irp_kedro.core.records import removal_log
 from irp_kedro.errors import LineageError
@@ -11,6 +12,7 @@ from irp_kedro.lineage.contents import from_csv
 from irp_kedro.lineage.rebuilding import read_contents, read_removals, rebuild
 from irp_kedro.lineage.record import LineageRecord
 from irp_kedro.lineage.restoring import restore
+from irp_kedro.lineage.saving import LOCK, release_chains
 from irp_kedro.lineage.store import file_md5, md5
 from irp_kedro.lineage.tree import tree_of
 
@@ -219,6 +221,16 @@ def test_a_run_cut_short_can_start_again_in_the_same_process(chain: Any) -> None
     chain.run = "second run"
     chain.tell()
     assert kept(chain) == KEPT
+
+
+def test_a_run_cut_short_can_start_again_in_another_process_once_this_one_lets_go(plain_chain: Any) -> None:
+    plain_chain.save(0)
+    another = FileLock(plain_chain.folder / LOCK)
+    with pytest.raises(Timeout):
+        another.acquire(blocking=False)
+    release_chains()
+    with another.acquire(blocking=False):
+        assert another.is_locked
 
 
 def test_an_error_while_a_cycle_is_written_leaves_the_cycles_before_it(

@@ -1,4 +1,4 @@
-"""``kedro irp grid`` as a user runs it: real sessions in real workers, killed, resumed, on another scheduler."""
+"""``kedro irp grid`` as a user runs it: sessions in workers, killed, resumed, on another scheduler."""
 
 import contextlib
 import json

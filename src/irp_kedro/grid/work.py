@@ -22,6 +22,7 @@ from kedro.framework.startup import bootstrap_project
 from irp_kedro.datasets.grid_records import CellRecord, GridFolder
 from irp_kedro.errors import GridError, IrpError
 from irp_kedro.lineage.code_state import source_digest
+from irp_kedro.lineage.saving import release_chains
 from irp_kedro.parameters import check_parameters, result_digest
 
 logger = logging.getLogger(__name__)
@@ -92,6 +93,8 @@ def _outcome(task: CellTask) -> str:
     except Exception as error:  # noqa: BLE001 - whatever ends a cell is reported, and the rest goes on
         traceback.print_exc()
         return _explain(error)
+    finally:
+        release_chains()  # the next attempt may be another worker's
     return ""
 
 

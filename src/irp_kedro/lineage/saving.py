@@ -154,6 +154,12 @@ def _parent(chain: Path, content: SnapshotContent, mode: str) -> LineageRecord |
     return parent
 
 
+def release_chains() -> None:
+    """Let go of the chains of runs that were cut short in this process, so that another one may write them."""
+    for chain in list(_HELD):
+        _release(chain)
+
+
 def _lock(chain: Path) -> None:
     chain.mkdir(parents=True, exist_ok=True)
     lock = _HELD.setdefault(chain, FileLock(chain / LOCK, thread_local=False))
