@@ -18,6 +18,8 @@ TESTED_THROUGH = {
     "commands/grid.py": "smoke/test_grid_command.py",
     "commands/lineage.py": "smoke/test_lineage_commands.py",
     "commands/shared.py": "test_cli.py",
+    "grid/axes.py": "grid/test_cells.py",
+    "grid/overrides.py": "grid/test_cells.py",
     "lineage/pointer.py": "lineage/test_store.py",
     "datasets/archive_safety.py": "datasets/test_archive.py",
     "datasets/image_files.py": "datasets/test_image_folder.py",

@@ -137,6 +137,7 @@ def test_parameters_of_the_command_come_last(cells_of: CellsOf) -> None:
     [
         ({"contamination": {"level": 0.1}}, {"axes": {"contamination.level": [0.2]}}, "which axis"),
         ({"dataset": {"name": "sample"}}, {"axes": {"set": SETS}}, "which axis 'set'"),
+        ({"views": {"bank": 9}}, {"axes": {"many": {"a": {"views": {"bank": 10}}}}}, "which axis 'many'"),
         ({"cell": "one"}, {}, "one folder"),
         ({}, {"params": {"cell": "one"}}, "one folder"),
         ({}, {"axes": {"device": ["cpu", "cuda"]}}, "changes no result"),

@@ -6,7 +6,14 @@ from rich.console import Console
 
 from irp_kedro.datasets.grid_records import CellRecord
 from irp_kedro.grid.cells import GridCell
-from irp_kedro.grid.display import LiveTable, as_rows, describe_plan, show_plan, show_results
+from irp_kedro.grid.display import (
+    LiveTable,
+    as_rows,
+    describe_code,
+    describe_plan,
+    show_plan,
+    show_results,
+)
 from irp_kedro.grid.estimate import Estimate, GridState
 
 CellsOf = Callable[..., list[GridCell]]
@@ -44,6 +51,15 @@ def test_a_finished_plan_has_no_time(cells_of: CellsOf, record_of: RecordOf) -> 
     cells = cells_of()
     state = GridState(cells=cells, records={cells[0].digest: record_of(cells[0])})
     assert "Time" not in describe_plan(state, Estimate(seconds=0.0, basis=""), workers=1)
+
+
+def test_finished_cells_of_other_code_are_counted(cells_of: CellsOf, record_of: RecordOf) -> None:
+    first, second, third = cells_of(seeds=[0, 1, 2])
+    records = [record_of(first, code="today"), record_of(second, code="before"), record_of(third, "failed")]
+    state = GridState(cells=[first, second, third], records={record.digest: record for record in records})
+    assert describe_code(state, "today").startswith("1 of the finished cells were made by another version")
+    assert describe_code(state, "other").startswith("2 of")
+    assert describe_code(GridState(cells=[first], records={}), "today") == ""
 
 
 def test_where_there_is_no_terminal_each_cell_that_ends_is_a_line(

@@ -215,6 +215,22 @@ def test_a_finished_grid_has_nothing_to_do_and_its_plan_says_so(two_cells: tuple
     assert root.records() == before
 
 
+def test_without_the_extra_a_grid_can_be_planned_and_says_what_to_install_where_it_runs(
+    file_of: Callable[..., Path], new_root: Callable[[], Root], tmp_path: Path
+) -> None:
+    file, root = file_of(), new_root()
+    (tmp_path / "distributed.py").write_text("raise ModuleNotFoundError('gone', name='distributed')\n")
+    hidden = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    told = [
+        subprocess.run(
+            command(file, root, *options), cwd=PROJECT, env=hidden, capture_output=True, text=True, check=False
+        )
+        for options in (["--dry-run"], [])
+    ]
+    assert [done.returncode for done in told] == [0, 1]
+    assert "'distributed' is not installed: pip install 'irp-kedro[grid]'" in told[1].stderr
+
+
 # --- what takes minutes ---------------------------------------------------------------------------------
 
 

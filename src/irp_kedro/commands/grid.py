@@ -96,7 +96,8 @@ def _run(
     """Run what is left, make the tables, show both; return the errors of the cells that failed."""
     from rich.console import Console
 
-    from irp_kedro.grid.display import as_rows, show_results
+    from irp_kedro.grid.display import as_rows, describe_code, show_results
+    from irp_kedro.lineage.code_state import source_digest
 
     asked.keep_list()
     todo = asked.state().todo
@@ -105,6 +106,7 @@ def _run(
         with _client(asked, workers, threads, scheduler) as (client, told):
             _execute(asked, client, told, terminal)
     state = asked.state()
+    terminal.print(describe_code(state, source_digest()), soft_wrap=True, highlight=False, end="")
     failed = {cell.name: state.records[cell.digest].error for cell in state.todo}
     if state.done:
         results = asked.tabulate()

@@ -11,25 +11,13 @@ from typing import Any
 from irp_kedro.config_loader import checked
 from irp_kedro.detectors.registry import needs_patches
 from irp_kedro.errors import GridError, ParameterError
-from irp_kedro.grid.plan import Axis, GridPlan
+from irp_kedro.grid.axes import Labels, group_of, keys_of, set_name, variant_of
+from irp_kedro.grid.overrides import dotted, merged, nested
+from irp_kedro.grid.plan import GridPlan
 from irp_kedro.parameters import Parameters, cell_name, result_digest
-from irp_kedro.reporting.grid_tables import ONLY_VARIANT
 
-# A table has columns for these; the values of all other axes make up its column `variant`.
-HAVE_COLUMNS = {
-    "dataset.name",
-    "dataset.path",
-    "dataset.product_class",
-    "contamination.level",
-    "contamination.definition",
-    "contamination.on_shortage",  # of a level and definition that ask for it
-    "detector",
-    "seed",
-}
 # They say where work is done and kept, so that cells that differ in nothing else would be one.
 CHANGE_NO_RESULT = ("cell", "grid", "data_root", "lineage", "device")
-
-Labels = Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,35 +90,6 @@ def expand(plan: GridPlan, base: Mapping[str, Any], params: Mapping[str, Any]) -
     return list(cells.values())
 
 
-def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return keys such as ``contamination.level`` as groups.
-
-    >>> nested({"contamination.level": 0.3, "seed": 1})
-    {'contamination': {'level': 0.3}, 'seed': 1}
-    """
-    tree: dict[str, Any] = {}
-    for key, value in dotted.items():
-        *groups, last = key.split(".")
-        branch: Any = {last: value}
-        for group in reversed(groups):
-            branch = {group: branch}
-        tree = merged(tree, branch)
-    return tree
-
-
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``above`` laid softly over ``below``, as Kedro merges parameters: other keys of a group stay.
-
-    >>> merged({"views": {"bank": 8, "train": 4}}, {"views": {"bank": 2}})
-    {'views': {'bank': 2, 'train': 4}}
-    """
-    both = {**below, **above}
-    for key in below.keys() & above.keys():
-        if isinstance(below[key], Mapping) and isinstance(above[key], Mapping):
-            both[key] = merged(below[key], above[key])
-    return both
-
-
 def _digest(tree: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:4]
 
@@ -148,7 +107,7 @@ def _build(
     chosen: dict[str, Any] = {}
     for name, value in choice.items():
         axis = plan.axes.get(name)
-        chosen |= _group(name, axis, value) if isinstance(axis, dict) else {name: value}
+        chosen |= group_of(name, axis, value) if isinstance(axis, dict) else {name: value}
     overrides = merged(merged(nested(plan.params), nested(chosen)), params)
     labels = {name: str(value) for name, value in choice.items()}
     try:
@@ -158,44 +117,28 @@ def _build(
         raise ParameterError(f"Cell with {where}: {error}") from error
     return GridCell(
         labels=labels,
-        set=_set_name(plan, labels, parameters),
-        variant=_variant(plan, labels),
+        set=set_name(plan, labels, parameters),
+        variant=variant_of(plan, labels),
         overrides=overrides,
         parameters=parameters,
     )
 
 
-def _group(name: str, axis: Mapping[str, Any], label: Any) -> Mapping[str, Any]:  # noqa: ANN401 - as YAML has it
-    # YAML reads a label such as 0.1 as a number where it is used, and as text where it is a key.
-    groups = {str(key): group for key, group in axis.items()}
-    if str(label) not in groups:
-        raise GridError(f"Axis '{name}' has no '{label}'; its labels are {', '.join(groups)}.")
-    group: Mapping[str, Any] = groups[str(label)]
-    return group
-
-
 def _refuse_axes(plan: GridPlan, params: Mapping[str, Any]) -> None:
     for name, axis in plan.axes.items():
-        for key in sorted(_keys(name, axis)):
+        for key in sorted(keys_of(name, axis)):
             if key.split(".")[0] in CHANGE_NO_RESULT:
                 raise GridError(
                     f"Axis '{name}' sets {key}, which changes no result: its cells would be one. "
                     "Give it to the whole grid: --params"
                 )
-            if key in _dotted(params):
+            if key in dotted(params):
                 raise GridError(
                     f"--params names {key}, which axis '{name}' of grid '{plan.name}' sets for each cell. "
                     "Change the grid's file instead."
                 )
     if "cell" in plan.params or "cell" in params:
         raise GridError("`cell` would give all cells of the grid one folder; leave it out.")
-
-
-def _dotted(tree: Mapping[str, Any], prefix: str = "") -> set[str]:
-    found: set[str] = set()
-    for key, value in tree.items():
-        found |= _dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}"}
-    return found
 
 
 def _agrees(cell: GridCell, rule: Mapping[str, Any]) -> bool:
@@ -214,27 +157,3 @@ def _parameter(parameters: Parameters, key: str) -> Any:  # noqa: ANN401 - of an
     for part in key.split("."):
         found = getattr(found, part, None)
     return found
-
-
-def _has_column(name: str, axis: Axis | None) -> bool:
-    keys = _keys(name, axis)
-    return _chooses_set(name, axis) or (bool(keys) and keys <= HAVE_COLUMNS)
-
-
-def _chooses_set(name: str, axis: Axis | None) -> bool:
-    return isinstance(axis, dict) and any(key.split(".")[0] == "dataset" for key in _keys(name, axis))
-
-
-def _keys(name: str, axis: Axis | None) -> set[str]:
-    """Return the parameters that an axis sets."""
-    return {key for group in axis.values() for key in group} if isinstance(axis, dict) else {name}
-
-
-def _set_name(plan: GridPlan, labels: Labels, parameters: Parameters) -> str:
-    chosen = [label for name, label in labels.items() if _chooses_set(name, plan.axes.get(name))]
-    return "-".join(chosen) or parameters.dataset.product_class or parameters.dataset.name
-
-
-def _variant(plan: GridPlan, labels: Labels) -> str:
-    told = {name: label for name, label in labels.items() if not _has_column(name, plan.axes.get(name))}
-    return ", ".join(f"{name}={label}" for name, label in told.items()) or ONLY_VARIANT

@@ -16,6 +16,7 @@ from rich.text import Text
 from irp_kedro.datasets.grid_records import CellRecord
 from irp_kedro.grid.cells import GridCell
 from irp_kedro.grid.estimate import Estimate, GridState
+from irp_kedro.lineage.code_state import source_digest
 
 SHOWN_ENDED = 8
 STYLES = {"done": "green", "failed": "red", "running": "cyan", "again": "yellow"}
@@ -35,6 +36,7 @@ def show_plan(console: Console, name: str, state: GridState, forecast: Estimate,
     console.print(
         describe_plan(state, forecast, workers=workers), soft_wrap=True, highlight=False, markup=False
     )
+    console.print(describe_code(state, source_digest()), soft_wrap=True, highlight=False, markup=False, end="")
 
 
 def describe_plan(state: GridState, forecast: Estimate, *, workers: int) -> str:
@@ -54,6 +56,17 @@ def describe_plan(state: GridState, forecast: Estimate, *, workers: int) -> str:
             f"worker{'s' if workers > 1 else ''} ({as_time(forecast.seconds)} of one; {forecast.basis})."
         )
     return "\n".join(lines)
+
+
+def describe_code(state: GridState, code: str) -> str:
+    """Return how many finished cells today's code did not make, if any: they are kept all the same."""
+    other = len(state.made_by_other_code(code))
+    if not other:
+        return ""
+    return (
+        f"{other} of the finished cells were made by another version of the code. To run them again, delete "
+        "their records: the JSON files in data_root/grid/cells.\n"
+    )
 
 
 def as_time(seconds: float) -> str:

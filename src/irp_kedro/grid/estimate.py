@@ -40,6 +40,10 @@ class GridState:
         """Cells that a run would do: those that failed before are tried again."""
         return [cell for cell in self.cells if self.status(cell) != "done"]
 
+    def made_by_other_code(self, code: str) -> list[GridCell]:
+        """Return finished cells whose record names other code than ``code``."""
+        return [cell for cell in self.done if self.records[cell.digest].code != code]
+
     @property
     def banks(self) -> dict[str, int]:
         """How many cells share each feature bank."""
