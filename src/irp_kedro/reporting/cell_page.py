@@ -88,7 +88,7 @@ def cell_page(results: CellResults) -> str:
 
 
 def _end_of_bars(gallery: Sequence[GalleryImage]) -> float:
-    """Return the score of a full bar: the highest, but a few thresholds at most; no outlier flattens the rest."""
+    """Return the score of a full bar: the highest, but a few thresholds at most; no outlier flattens others."""
     scores = [image.score for image in gallery if image.score is not None]
     thresholds = [image.threshold for image in gallery if image.threshold is not None and image.threshold > 0]
     highest = max([1e-9, *scores])
