@@ -32,11 +32,13 @@ def who_am_i() -> tuple[int, str]:
 def test_workers_are_processes_that_know_how_many_threads_they_have() -> None:
     with local_client(workers=2, threads=3, gpus=False) as client:
         found = {name: client.run(variable, name) for name in THREAD_VARIABLES}
+        trimmed = client.run(variable, "MALLOC_TRIM_THRESHOLD_")
         pids = set(client.run(os.getpid).values())
         told = worker_resources(client)
         assert dashboard_address(client).startswith("http://")
     assert {value for values in found.values() for value in values.values()} == {"3"}
     assert len(pids - {os.getpid()}) == 2
+    assert set(trimmed.values()) == {""}
     assert not any("GPU" in resources for resources in told)
 
 

@@ -155,6 +155,7 @@ def two_cells(file_of: Callable[..., Path], new_root: Callable[[], Root]) -> tup
     return file, root, done.stdout
 
 
+@pytest.mark.slow
 def test_a_grid_ends_in_one_row_a_cell_and_strategy(two_cells: tuple[Path, Root, str]) -> None:
     _, root, terminal = two_cells
     table = root.results()
@@ -164,6 +165,7 @@ def test_a_grid_ends_in_one_row_a_cell_and_strategy(two_cells: tuple[Path, Root,
     assert "2 of 2 cells done (2 of them now)." in terminal
 
 
+@pytest.mark.slow
 def test_a_grid_ends_in_tables_figures_and_a_page(two_cells: tuple[Path, Root, str]) -> None:
     _, root, _ = two_cells
     folder = root.path / "08_reporting" / "grid" / "tiny"
@@ -181,6 +183,7 @@ def test_a_grid_ends_in_tables_figures_and_a_page(two_cells: tuple[Path, Root, s
     assert "## Table 1" in (folder / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_cells_that_start_together_extract_each_image_once(two_cells: tuple[Path, Root, str]) -> None:
     _, root, _ = two_cells
     assert len({record["worker"] for record in root.records().values()}) == 2
@@ -189,6 +192,7 @@ def test_cells_that_start_together_extract_each_image_once(two_cells: tuple[Path
     assert vanilla["images_reused"].sum() == N_IMAGES
 
 
+@pytest.mark.slow
 def test_cells_of_a_grid_have_their_lineage_and_their_own_report(two_cells: tuple[Path, Root, str]) -> None:
     _, root, _ = two_cells
     for record in root.records().values():
@@ -197,12 +201,14 @@ def test_cells_of_a_grid_have_their_lineage_and_their_own_report(two_cells: tupl
         assert (root.path / "08_reporting" / record["cell"] / "report.md").is_file()
 
 
+@pytest.mark.slow
 def test_tables_over_all_cells_hold_the_grid_s(two_cells: tuple[Path, Root, str]) -> None:
     _, root, _ = two_cells
     table = pd.read_csv(root.path / "08_reporting" / "auroc_by_contamination.csv")
     assert set(table["level"]) == {0.0, 0.4}
 
 
+@pytest.mark.slow
 def test_a_finished_grid_has_nothing_to_do_and_its_plan_says_so(two_cells: tuple[Path, Root, str]) -> None:
     file, root, _ = two_cells
     before = root.records()
@@ -229,9 +235,6 @@ def test_without_the_extra_a_grid_can_be_planned_and_says_what_to_install_where_
     ]
     assert [done.returncode for done in told] == [0, 1]
     assert "'distributed' is not installed: pip install 'irp-kedro[grid]'" in told[1].stderr
-
-
-# --- what takes minutes ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
