@@ -1,8 +1,30 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from irp_kedro.features.device import download, resolve_precision, upload, with_halving
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc of glibc")
+def test_memory_that_is_freed_again_and_again_is_not_cleared_again_and_again() -> None:
+    code = (
+        "import resource, torch; from irp_kedro.features.device import keep_freed_memory as keep; {call}\n"
+        "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "def use(): return [torch.ones(4_000_000) for _ in range(8)]\n"
+        "use(); use(); before = faults(); use(); use(); print(faults() - before)"
+    )
+    plain, kept = (
+        int(
+            subprocess.run(
+                [sys.executable, "-c", code.format(call=call)], check=True, capture_output=True
+            ).stdout
+        )
+        for call in ("", "keep()")
+    )
+    assert kept < plain / 10
 
 
 def test_what_goes_up_comes_down_as_it_was() -> None:

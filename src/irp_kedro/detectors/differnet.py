@@ -21,13 +21,14 @@ from irp_kedro.core import seeding
 from irp_kedro.core.detector import Rows, Scores
 from irp_kedro.detectors.flow import NormalizingFlow, latent_energy, negative_log_likelihood
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
-from irp_kedro.features.device import download, resolve_precision, with_halving
+from irp_kedro.features.device import download, keep_freed_memory, resolve_precision, with_halving
 from irp_kedro.features.residence import Views, ViewSource, as_views
 
 logger = logging.getLogger(__name__)
 
 SMALLEST_DEVIATION = 1e-3  # features that hardly vary must not blow up rounding noise
 SCORED_TOGETHER = 1024  # feature vectors a forward pass when scoring
+LARGE = 10_000_000  # weights; their gradients would go back to the system after each step
 BATCHES_GATHERED = 128  # at once: all of an epoch for a set of some 3,000 images, and bounded memory beyond
 
 
@@ -59,6 +60,8 @@ class DifferNet:
         self.flow = NormalizingFlow(features.shape[2], settings.flow, seed).to(features.device)
         self.mean: Tensor | None = None
         self.deviation: Tensor | None = None
+        if sum(value.numel() for value in self.flow.parameters()) > LARGE and features.device.type == "cpu":
+            keep_freed_memory()
         self.share = Share()
         self._precision = resolve_precision(settings.training.precision, self.features.device)
         self._trained_together = settings.training.batch_views

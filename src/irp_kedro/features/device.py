@@ -4,7 +4,9 @@ Nothing inside an epoch or a cycle waits for the device: indexes go there withou
 losses and scores come back through one door (:func:`download`), which tests count.
 """
 
+import ctypes
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -16,6 +18,22 @@ from torch import Tensor
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed, where it is glibc, instead of handing it back to the system.
+
+    The gradients of a large flow are allocated anew in each step; pages that the system clears each time take a
+    fifth of it (docs/PERFORMANCE.md). It holds for the process; what is kept is used again.
+    """
+    if sys.platform != "linux":
+        return
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        library.mallopt(M_MMAP_THRESHOLD, 32 * 2**20)  # its largest value
+        library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def upload(values: npt.NDArray[Any], device: torch.device) -> Tensor:
