@@ -114,3 +114,20 @@ def test_the_clamp_bounds_how_far_one_block_stretches() -> None:
     _, log_determinant = flow(1e6 * sample(64))
     # Each of 6 features is stretched by at most exp(0.5); FrEIA's clamp is 0.636 atan, just below 1.
     assert log_determinant.abs().max() <= 6 * 0.5
+
+
+class Energy(torch.nn.Module):
+    """What a score is made of, as a graph of its own."""
+
+    def __init__(self, flow: NormalizingFlow) -> None:
+        super().__init__()
+        self.flow = flow
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return latent_energy(self.flow(features)[0])
+
+
+def test_an_exported_flow_takes_any_number_of_vectors() -> None:
+    graph, n_vectors = Energy(exact_flow()).eval().requires_grad_(False), torch.export.Dim("n_vectors")
+    exported = torch.export.export(graph, (sample(4),), dynamic_shapes=({0: n_vectors},)).module()
+    torch.testing.assert_close(exported(sample(7)), graph(sample(7)))

@@ -91,7 +91,7 @@ class DifferNet:
     def score_there(self, rows: Rows) -> Tensor:
         """Return the scores where they were computed."""
         self.flow.eval()
-        chosen = _evenly(self.features.shape[1], self.settings.views.score)
+        chosen = evenly(self.features.shape[1], self.settings.views.score)
         images, views = np.repeat(rows, len(chosen)), np.tile(chosen, len(rows))
         with torch.inference_mode():
             scored, self._scored_together = with_halving(
@@ -245,7 +245,8 @@ class DifferNet:
         return negative_log_likelihood(latents, log_determinant)
 
 
-def _evenly(available: int, wanted: int) -> Views:
+def evenly(available: int, wanted: int) -> Views:
+    """Return which ``wanted`` of the ``available`` views a score is averaged over."""
     return np.arange(wanted) * available // wanted
 
 

@@ -38,7 +38,8 @@ class NormalizingFlow(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Return latents (n, n_features) and log |det Jacobian| (n,) of features (n, n_features)."""
-        values, log_determinant = features, features.new_zeros(len(features))
+        # shape[0], not len(): an exported graph takes any number of vectors.
+        values, log_determinant = features, features.new_zeros(features.shape[0])
         for permute, coupling in self._blocks:
             values = _Permuted.apply(values, permute.perm, permute.perm_inv)
             first, second = values.split([coupling.split_len1, coupling.split_len2], dim=1)
@@ -74,11 +75,11 @@ class _Permuted(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, values: Tensor, order: Tensor, back: Tensor) -> Tensor:  # noqa: ANN401
         context.back = back
-        return values.gather(1, order.expand(len(values), -1))
+        return values.gather(1, order.expand(values.shape[0], -1))
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
-        return gradient.gather(1, context.back.expand(len(gradient), -1)), None, None
+        return gradient.gather(1, context.back.expand(gradient.shape[0], -1)), None, None
 
 
 def _couple(values: Tensor, coefficients: Tensor, clamp: float) -> tuple[Tensor, Tensor]:
