@@ -7,8 +7,10 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import CONTEXT_SETTINGS
 
 from irp_kedro.commands.calibrate import calibrate
+from irp_kedro.commands.export import export
 from irp_kedro.commands.grid import grid
 from irp_kedro.commands.lineage import diff, lineage, restore, verify
+from irp_kedro.commands.score import score
 from irp_kedro.commands.shared import explained, logs_to_stderr
 
 RUN: Any = kedro_run.callback
@@ -44,5 +46,5 @@ def irp() -> None:
     logs_to_stderr()
 
 
-for command in (lineage, diff, restore, verify, calibrate, grid):
+for command in (lineage, diff, restore, verify, calibrate, grid, score, export):
     irp.add_command(command)

@@ -67,6 +67,10 @@ class GridError(IrpError):
     """A grid of cells cannot be planned or run as asked."""
 
 
+class ModelError(IrpError):
+    """A saved model cannot be used: no model, of another version, or not for what was asked."""
+
+
 class LineageError(IrpError):
     """A snapshot cannot be kept, found, restored or believed."""
 

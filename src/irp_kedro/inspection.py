@@ -104,7 +104,7 @@ def _own_maps(model: TrainedDetector, seen: Inspected, digests: Sequence[str]) -
         loader = FeatureLoader(seen.bank, seen.patches, some, seen.device, seen.images)
         detector = detector_type(model.detector).restore(model, loader.of(model.detector))
         if isinstance(detector, MapsItself):
-            yield _as_half(detector.anomaly_map(np.arange(len(some))))
+            yield as_half(detector.anomaly_map(np.arange(len(some))))
 
 
 def _gradients(model: TrainedDetector, seen: Inspected, digests: Sequence[str], n_views: int) -> Iterator[Maps]:
@@ -117,10 +117,11 @@ def _gradients(model: TrainedDetector, seen: Inspected, digests: Sequence[str], 
         pixels = np.stack([seen.images.read(digest) for digest in digests[start : start + together]])
         prepared = torch.from_numpy(pixels).to(place).permute(0, 3, 1, 2).float() / 255
         if isinstance(detector, Differentiable):
-            yield _as_half(gradient_maps(detector, backbone, prepared, even_angles(n_views), bfloat16=bfloat16))
+            yield as_half(gradient_maps(detector, backbone, prepared, even_angles(n_views), bfloat16=bfloat16))
 
 
-def _as_half(maps: torch.Tensor) -> Maps:
+def as_half(maps: torch.Tensor) -> Maps:
+    """Return maps in half precision; what would not fit is cut off."""
     limit = torch.finfo(torch.float16).max
     half: Maps = maps.float().clamp(-limit, limit).half().cpu().numpy()
     return half

@@ -14,7 +14,7 @@ from irp_kedro.core.review import NO_REVIEW, Review
 from irp_kedro.detectors.registry import DETECTORS, BankDetector, detector_type
 from irp_kedro.detectors.settings import DetectorSettings
 from irp_kedro.errors import IncompleteRunError, ParameterError
-from irp_kedro.features.bank import FeatureBank
+from irp_kedro.features.bank import ExtractionRecipe, FeatureBank
 from irp_kedro.features.device import download
 from irp_kedro.features.preparation import PreparedImages
 from irp_kedro.features.residence import DEVICE_SHARE, StreamedViews, ViewSource, place
@@ -159,6 +159,17 @@ class FeatureLoader:
             raise IncompleteRunError(f"'{detector}' works on pixels, and no prepared images were handed over.")
         pixels = np.stack([images.read(digest) for digest in self._digests])
         return torch.from_numpy(pixels).to(resolve_device(self._device))
+
+
+def recipe_for(detector: str, pooled: FeatureBank, patches: FeatureBank | None) -> ExtractionRecipe:
+    """Return how pixels become the features that ``detector`` works on.
+
+    One that works on pixels needs only the preparation of it, which the pooled features share.
+    """
+    kind = DETECTORS[detector].features
+    if kind == "fine_patches" and patches:
+        return patches.fine().read_recipe()
+    return (patches if kind == "patches" and patches else pooled).read_recipe()
 
 
 def load_features(bank: FeatureBank, digests: Sequence[str], device: str) -> Tensor | StreamedViews:

@@ -15,8 +15,10 @@ WIRING = {"__init__.py", "__main__.py", "settings.py", "pipeline_registry.py"}
 # Inner rooms, tested through the one door that leads to them.
 TESTED_THROUGH = {
     "commands/calibrate.py": "smoke/test_calibrate_command.py",
+    "commands/export.py": "smoke/test_score_command.py",
     "commands/grid.py": "smoke/test_grid_command.py",
     "commands/lineage.py": "smoke/test_lineage_commands.py",
+    "commands/score.py": "smoke/test_score_command.py",
     "commands/shared.py": "test_cli.py",
     "grid/axes.py": "grid/test_cells.py",
     "grid/overrides.py": "grid/test_cells.py",

@@ -11,7 +11,7 @@ from irp_kedro.core.review import COLUMNS as REVIEW_COLUMNS
 from irp_kedro.core.review import Review
 from irp_kedro.datasets.refinement_checkpoints import Checkpoint
 from irp_kedro.detectors.settings import TrainedDetector
-from irp_kedro.features.bank import FeatureBank
+from irp_kedro.features.bank import ExtractionRecipe, FeatureBank
 from irp_kedro.features.preparation import Preparation, PreparedImages
 from irp_kedro.judges import LoopSettings
 from irp_kedro.lineage.contents import StoredImage
@@ -105,7 +105,7 @@ def test_all_strategies_get_the_same_settings(settings: LoopSettings) -> None:
 
 
 def test_paths_are_joined_after_the_loop(
-    manifest_of: Any, snapshots: list[CycleResult], settings: LoopSettings
+    manifest_of: Any, bank_of: Any, no_patches: Any, snapshots: list[CycleResult], settings: LoopSettings
 ) -> None:
     training = manifest_of(*[("train", "unknown", "")] * 3)
     kept, log, history = record_refinement(snapshots, training, settings)
@@ -116,14 +116,26 @@ def test_paths_are_joined_after_the_loop(
 
 
 def test_the_model_keeps_a_threshold_that_no_test_label_has_seen(
-    manifest_of: Any, snapshots: list[CycleResult], settings: LoopSettings
+    manifest_of: Any, bank_of: Any, no_patches: Any, snapshots: list[CycleResult], settings: LoopSettings
 ) -> None:
     training = manifest_of(*[("train", "unknown", "")] * 3)
     asked = EvaluationParameters(false_alarm_rate=0.5, threshold_scores="in_sample")
-    model, scores, record = settle_threshold(snapshots, training, None, None, None, settings, asked)
-    assert model.config == {"name": "detector", "threshold": 2.0, "false_alarm_rate": 0.5}
+    model, scores, record = settle_threshold(
+        snapshots, training, bank_of(training), no_patches, None, settings, asked
+    )
+    assert (model.config["threshold"], model.config["false_alarm_rate"]) == (2.0, 0.5)
     assert set(scores["image_id"]) == {"id0", "id2"}
     assert (record["threshold"], record["scores"]) == (2.0, "in_sample")
+
+
+def test_the_model_keeps_how_pixels_become_its_features(
+    manifest_of: Any, bank_of: Any, no_patches: Any, snapshots: list[CycleResult], settings: LoopSettings
+) -> None:
+    training = manifest_of(*[("train", "unknown", "")] * 3)
+    bank = bank_of(training)
+    asked = EvaluationParameters(threshold_scores="in_sample")
+    model, _, _ = settle_threshold(snapshots, training, bank, no_patches, None, settings, asked)
+    assert ExtractionRecipe.from_dict(model.config["recipe"]) == bank.read_recipe()
 
 
 def test_the_loop_gets_digests_and_decisions_of_a_review_and_nothing_else(settings: LoopSettings) -> None:

@@ -57,7 +57,7 @@ def read_image(record: ImageRecord) -> Reading:
     except FileNotFoundError:
         return Reading(record=record, digest=digest, width=0, height=0, faults=[_missing_image(record)])
     except DECODE_ERRORS as error:
-        faults.append(f"{record.path}: unreadable image: {_reason(error)}")
+        faults.append(f"{record.path}: unreadable image: {reason(error)}")
     if record.mask_path is not None:
         faults += _mask_faults(record, record.mask_path, size)
     return Reading(record=record, digest=digest, width=size[0], height=size[1], faults=faults)
@@ -97,7 +97,7 @@ def _mask_faults(record: ImageRecord, mask_path: Path, size: Size) -> list[str]:
     except FileNotFoundError:
         return [f"{record.path}: image without its mask; expected {mask_path}"]
     except DECODE_ERRORS as error:
-        return [f"{mask_path}: unreadable mask: {_reason(error)}"]
+        return [f"{mask_path}: unreadable mask: {reason(error)}"]
     faults = []
     height, width = marked.shape
     if size not in {(0, 0), (width, height)}:
@@ -107,7 +107,8 @@ def _mask_faults(record: ImageRecord, mask_path: Path, size: Size) -> list[str]:
     return faults
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Return in a few words why a file could not be decoded."""
     if isinstance(error, UnidentifiedImageError):
         return "no known image format, or its first bytes are damaged"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -8,6 +8,7 @@ On a GPU, nothing inside an epoch or a scoring waits for the device: losses come
 scores once a call of ``score``, and indexes go there without waiting.
 """
 
+import copy
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ class DifferNet:
         """Return the scores (n_images,) of features (n_images, n_views, n_features); can be differentiated."""
         self.flow.eval()
         scored = self._score_vectors(self._standardised(features.flatten(0, 1)))
-        return scored.view(len(features), -1).mean(dim=1)
+        return scored.view(features.shape[0], -1).mean(dim=1)
 
     def fresh(self, name: str) -> Self:
         """Return an untrained detector on the same features."""
@@ -150,6 +151,12 @@ class DifferNet:
         self.flow.load_state_dict(own)
         groups = self._optimiser.state_dict()["param_groups"]
         self._optimiser.load_state_dict({"state": moments, "param_groups": groups})
+
+    def on(self, features: Tensor | ViewSource) -> Self:
+        """Return the same trained detector on other images' features; making a flow anew takes long."""
+        other = copy.copy(self)
+        other.features = as_views(features)
+        return other
 
     @classmethod
     def restore(cls, trained: TrainedDetector, features: Tensor | ViewSource) -> Self:

@@ -91,6 +91,12 @@ class Gaussian:
             state[key].to(self.averaged.device) for key in ("mean", "factor", "deviation")
         )
 
+    def on(self, features: Tensor | ViewSource) -> Self:
+        """Return the same trained detector on other images' features."""
+        other = copy.copy(self)
+        other.averaged = averaged(as_views(features))
+        return other
+
     @classmethod
     def restore(cls, trained: TrainedDetector, features: Tensor | ViewSource) -> Self:
         """Return a saved detector, bound to other images' features."""

@@ -51,8 +51,8 @@ def gradient_maps(
     """Return where in each image its score comes from, (n_images, side / 2, side / 2).
 
     The magnitude of the gradient, averaged over views and colours and smoothed, says where; the mean of the map
-    is the root of the score. So maps of different images can be compared, though the gradient of a flow grows
-    without bound away from the training set.
+    is the root of the score (:func:`mean_of_map`). So maps of different images can be compared, though the
+    gradient of a flow grows without bound away from the training set.
 
     Args:
         detector: trained.
@@ -73,10 +73,16 @@ def gradient_maps(
         gradients = torch.autograd.grad(scores.sum(), leaves)
     magnitude = _smoothed(torch.stack(gradients).abs().mean(dim=(0, 2)).nan_to_num())
     maps = functional.avg_pool2d(magnitude, min(COARSER, magnitude.shape[-1]))
-    # Softened, because a negative log likelihood may be below zero.
-    level = functional.softplus(scores.detach().float()).sqrt().clamp(max=HIGHEST)
     shares = maps / maps.mean(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(maps.dtype).tiny)
-    return shares * level.to(maps.device)[:, None, None]
+    return shares * mean_of_map(scores.detach()).to(maps.device)[:, None, None]
+
+
+def mean_of_map(scores: Tensor) -> Tensor:
+    """Return the mean of the gradient map of an image with that score, (n_images,).
+
+    The root of the score, softened because a negative log likelihood may be below zero.
+    """
+    return functional.softplus(scores.float()).sqrt().clamp(max=HIGHEST)
 
 
 def _smoothed(maps: Tensor) -> Tensor:

@@ -108,7 +108,7 @@ def extract(
         done = 0
         for shard in _batched(missing, plan.shard_images):
             decoded = _decode_ahead(images, shard)
-            batches = _extract_batches(backbone, decoded, recipe, plan.batch_views, device)
+            batches = extract_batches(backbone, decoded, recipes, plan.batch_views, device)
             rows = []
             for batch in batches:
                 rows.append(batch)
@@ -123,34 +123,46 @@ def extract(
     return replace(bank, finer=recipes[1].digest()) if plan.patch_levels else bank, record
 
 
-def _extract_batches(
+def extract_batches(
     backbone: Backbone,
     decoded: Iterator[Pixels],
-    recipe: ExtractionRecipe,
+    recipes: Sequence[ExtractionRecipe],
     batch_views: int,
     device: torch.device,
 ) -> Iterator[list[Features]]:
-    """Yield each batch's features; where they are patches, also the finer ones."""
+    """Yield the features of decoded images, a batch at a time, in their order; one array for each recipe.
+
+    Every batch has the same shape, so that an image's features do not depend on how many come with it.
+
+    Args:
+        backbone: what looks at them.
+        decoded: (side, side, 3) each.
+        recipes: one; or several of patches that differ in the maps they leave out, made in one pass.
+        batch_views: views that pass together.
+        device: where the backbone is.
+    """
+    recipe = recipes[0]
     # Pooled views of an image pass together; quarter turns one after another.
     per_batch = batch_views if recipe.patch_levels else max(1, batch_views // len(recipe.angles))
     together = batch_views
     for group in _batched(decoded, per_batch):
         # A last, shorter batch is filled up: kernels may round differently for other shapes.
         filled = np.stack([*group, *[group[-1]] * (per_batch - len(group))])
-        kinds, together = with_halving(partial(_pass, backbone, filled, recipe, device), together, "extraction")
+        kinds, together = with_halving(partial(_pass, backbone, filled, recipes, device), together, "extraction")
         yield [_as_half(kind[: len(group)]) for kind in kinds]
 
 
 def _pass(
-    backbone: Backbone, images: Pixels, recipe: ExtractionRecipe, device: torch.device, together: int
+    backbone: Backbone, images: Pixels, recipes: Sequence[ExtractionRecipe], device: torch.device, together: int
 ) -> list[Tensor]:
-    """Return features of every view of ``images`` (n, side, side, 3), or their coarse patches and fine ones."""
-    angles = list(recipe.angles)
+    """Return features of every view of ``images`` (n, side, side, 3), or their patches, coarse or fine."""
+    recipe = recipes[0]
+    angles, skips = list(recipe.angles), [each.patch_skip for each in recipes]
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, _is_bf16(recipe)):
         pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
         if recipe.patch_levels:
             parts = [
-                backbone.patches(part, recipe.patch_levels, skips=(0, 1), turns=len(angles))
+                backbone.patches(part, recipe.patch_levels, skips, len(angles))
                 for part in pixels.split(together)
             ]
             return [torch.cat(kind) for kind in zip(*parts, strict=True)]

@@ -28,14 +28,17 @@ def rotate(images: Tensor, angles: list[float]) -> Tensor:
     Returns:
         (n * len(angles), channels, side, side); all views of an image stand together.
     """
-    n, channels, height, width = images.shape
-    turns = torch.tensor([math.radians(angle) for angle in angles], device=images.device)
-    cos, sin, zero = turns.cos(), turns.sin(), torch.zeros_like(turns)
-    matrices = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
-    grid = functional.affine_grid(
-        matrices.to(images.dtype), [len(angles), channels, height, width], align_corners=False
-    )
+    n, _, height, width = images.shape
+    grid = rotation_grids(angles, height, width, images.device).to(images.dtype)
     repeated = images.repeat_interleave(len(angles), dim=0)
     return functional.grid_sample(
         repeated, grid.repeat(n, 1, 1, 1), mode="bilinear", padding_mode="reflection", align_corners=False
     )
+
+
+def rotation_grids(angles: list[float], height: int, width: int, device: torch.device) -> Tensor:
+    """Return where the pixels of each view come from, (n_angles, height, width, 2), for ``grid_sample``."""
+    turns = torch.tensor([math.radians(angle) for angle in angles], device=device)
+    cos, sin, zero = turns.cos(), turns.sin(), torch.zeros_like(turns)
+    matrices = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
+    return functional.affine_grid(matrices, [len(angles), 1, height, width], align_corners=False)

@@ -1,6 +1,7 @@
 """Nodes of ``refinement``: the blind loop, then the record of it with paths joined."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -170,6 +171,7 @@ def settle_threshold(
 ) -> tuple[Any, pd.DataFrame, dict[str, Any]]:
     """Return the model with the threshold that came of held-out scores, those scores, and how it was found."""
     from irp_kedro import thresholds
+    from irp_kedro.judges import recipe_for
 
     settled = thresholds.settle_threshold(
         snapshots[-1],
@@ -180,7 +182,10 @@ def settle_threshold(
         patches=patches,
         images=images,
     )
-    return settled.model, settled.scores, settled.record
+    # With the recipe the model can be used where nothing else of this run is left.
+    recipe = recipe_for(settled.model.detector, bank, patches).as_dict()
+    model = replace(settled.model, config={**settled.model.config, "recipe": recipe})
+    return model, settled.scores, settled.record
 
 
 def _cycles(
