@@ -148,7 +148,8 @@ def extract_batches(
     for group in _batched(decoded, per_batch):
         # A last, shorter batch is filled up: kernels may round differently for other shapes.
         filled = np.stack([*group, *[group[-1]] * (per_batch - len(group))])
-        kinds, together = with_halving(partial(_pass, backbone, filled, recipes, device), together, "extraction")
+        attempt = partial(_pass, backbone, filled, recipes, device)
+        kinds, together = with_halving(attempt, together, "extraction")
         yield [_as_half(kind[: len(group)]) for kind in kinds]
 
 
