@@ -17,7 +17,13 @@ def chart() -> Chart:
         title="Every <kind>",
         alt="Lines, bars & ranges.",
         panels=(
-            Panel(x_label="x", y_label="y", series=(LINE, RANGES), limits=(Limit(value=4.0, label="limit"),)),
+            Panel(
+                x_label="x",
+                y_label="y",
+                series=(LINE, RANGES),
+                limits=(Limit(value=4.0, label="limit"),),
+                y_log=True,
+            ),
             Panel(title="bars", x_label="type", y_label="share", series=(BARS,), y_range=(0, 1)),
             Panel(
                 x_label="",

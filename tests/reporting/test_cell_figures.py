@@ -53,6 +53,15 @@ def test_the_bulk_of_the_scores_is_a_range_and_the_highest_are_points_by_label()
     assert shown["defect"].symbol != shown["good image"].symbol
 
 
+def test_a_far_outlier_makes_the_scale_logarithmic_where_scores_are_positive() -> None:
+    far, negative = {"a": 1.0, "b": 2.0, "c": 90.0}, {"a": -1.0, "b": 2.0, "c": 90.0}
+    assert [scores_by_cycle([cycle(1, judged)], {}, "x").panels[0].y_log for judged in (far, negative)] == [
+        True,
+        False,
+    ]
+    assert not scores_by_cycle([cycle(1, {"a": 1.0, "b": 6.0})], {}, "x").panels[0].y_log
+
+
 def test_without_labels_the_highest_are_images_and_nothing_more() -> None:
     (panel,) = scores_by_cycle(CYCLES, dict.fromkeys(JUDGED, "unknown"), "iterative_refinement").panels
     assert [series.name for series in panel.series if series.kind == "points"] == ["image"]

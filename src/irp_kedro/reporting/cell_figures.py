@@ -21,6 +21,8 @@ from irp_kedro.reporting.charts import (
     strategy_colour,
 )
 
+MOST_NAMED = 15  # cycles
+FAR = 5  # thresholds, from which a scale is logarithmic
 SHOWN_BELOW = 0.97  # quantile of the test scores beyond which all are counted as one
 SHOWN_ABOVE = 0.95  # quantile of a cycle's scores above which images are drawn one by one
 MOST_SHOWN = 60  # of them
@@ -74,6 +76,13 @@ def scores_by_cycle(cycles: Sequence[RefinementCycle], labels: Mapping[str, str]
     scores = [np.array(list(record.judged.values())) for record in judged]
     edges = [np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95]) for values in scores]
     thresholds = [float(record.threshold or 0.0) for record in judged]
+    # Cycles are judged from 1 on; a few have a name each, many are numbered by the axis.
+    is_short = at == list(range(1, len(at) + 1)) and len(at) <= MOST_NAMED
+    # One far image would press all others onto the axis.
+    is_far = bool(scores) and all(
+        values.min() > 0 and values.max() > FAR * threshold
+        for values, threshold in zip(scores[-1:], thresholds[-1:], strict=True)
+    )
     series = [
         _range("5th to 95th percentile", at, edges, ends=(0, 4), colour=SKY, width=14),
         _range("middle half", at, edges, ends=(1, 3), colour=BLUE, width=7),
@@ -94,6 +103,8 @@ def scores_by_cycle(cycles: Sequence[RefinementCycle], labels: Mapping[str, str]
                 y_label="anomaly score by the judge",
                 series=tuple(series),
                 x_range=(min(at, default=0) - 0.6, max(at, default=0) + 0.6),
+                x_names=tuple(f"{cycle:g}" for cycle in at) if is_short else (),
+                y_log=is_far,
             ),
         ),
     )
@@ -245,7 +256,9 @@ def _histogram(name: str, table: pd.DataFrame) -> Panel:
     threshold = float(table["threshold"].iloc[0])
     scores = table["score"].to_numpy(dtype=float)
     # A few far ones would leave one bar for all others.
-    end = max(float(np.quantile(scores, SHOWN_BELOW)), 1.2 * threshold)
+    end = float(np.quantile(scores, SHOWN_BELOW))
+    if threshold > 0:
+        end = float(np.clip(end, 1.2 * threshold, 3 * threshold))
     scores = np.minimum(scores, end)
     edges = np.histogram_bin_edges(scores, bins=24)
     middle = ((edges[1:] + edges[:-1]) / 2).tolist()

@@ -10,10 +10,11 @@ from irp_kedro.reporting.cell_tables import (
     MAIN,
     cost_table,
     cycles_table,
+    detection_table,
     provenance_table,
+    removals_table,
     settings_table,
     snapshots_table,
-    strategies_table,
     types_table,
 )
 from irp_kedro.reporting.gallery import NEAR, REMOVED, GalleryImage
@@ -72,7 +73,8 @@ def cell_page(results: CellResults) -> str:
         "near": near,
         "top": _end_of_bars(results.gallery),
         "figures": results.figures,
-        "strategies": strategies_table(results.summary),
+        "strategies": detection_table(results.summary),
+        "removals": removals_table(results.summary),
         "types": types_table(results.types),
         "cycles": cycles_table(results.history),
         "snapshots": snapshots_table(results.lineage),
@@ -88,7 +90,7 @@ def cell_page(results: CellResults) -> str:
 
 
 def _end_of_bars(gallery: Sequence[GalleryImage]) -> float:
-    """Return the score of a full bar: the highest, but a few thresholds at most; no outlier flattens others."""
+    """Return the score of a full bar: the highest, a few thresholds at most; no outlier flattens the rest."""
     scores = [image.score for image in gallery if image.score is not None]
     thresholds = [image.threshold for image in gallery if image.threshold is not None and image.threshold > 0]
     highest = max([1e-9, *scores])

@@ -9,7 +9,7 @@ from irp_kedro.reporting.charts import readable
 from irp_kedro.reporting.pages import Row, ShownTable, as_table
 
 MAIN = "iterative_refinement"
-STRATEGY_COLUMNS = {
+DETECTION_COLUMNS = {
     "strategy": "strategy",
     "image_auroc": "image AUROC",
     "image_auroc_low": "95 % from",
@@ -20,6 +20,9 @@ STRATEGY_COLUMNS = {
     "fpr_at_95_tpr": "FPR at 95 % TPR",
     "pixel_auroc": "pixel AUROC",
     "aupro": "AUPRO",
+}
+REMOVAL_COLUMNS = {
+    "strategy": "strategy",
     "n_removed": "removed",
     "bad_removed": "defects",
     "good_removed": "good",
@@ -74,14 +77,26 @@ COST_COLUMNS = {
 }
 
 
-def strategies_table(summary: pd.DataFrame) -> ShownTable:
-    """Return metrics and removals, one row a strategy."""
+def detection_table(summary: pd.DataFrame) -> ShownTable:
+    """Return metrics of the detectors, one row a strategy."""
     return as_table(
         summary.assign(strategy=summary["strategy"].map(readable)),
-        STRATEGY_COLUMNS,
+        DETECTION_COLUMNS,
         caption="Strategies side by side. The threshold of F1 and false alarms was stored with each model "
         "before any test label was read.",
         entries=["summary_table", f"{MAIN}.metrics", f"{MAIN}.threshold_record"],
+    )
+
+
+def removals_table(summary: pd.DataFrame) -> ShownTable:
+    """Return what each strategy removed, and how right that was where labels are known."""
+    refining = summary[summary["n_removed"].notna()]
+    return as_table(
+        refining.assign(strategy=refining["strategy"].map(readable)),
+        REMOVAL_COLUMNS,
+        caption="What each strategy removed. False removals are a share of all good images; ranking AP is the "
+        "average precision of the order in which images were suspected.",
+        entries=["summary_table", f"{MAIN}.removal_audit"],
     )
 
 

@@ -87,6 +87,7 @@ class Panel:
     limits: tuple[Limit, ...] = ()
     x_names: tuple[str, ...] = ()
     y_range: tuple[float, float] | None = None
+    y_log: bool = False
     x_range: tuple[float, float] | None = None
 
 

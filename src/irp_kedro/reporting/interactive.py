@@ -15,6 +15,7 @@ SYMBOLS = {
     "diamond": "diamond",
     "cross": "x",
 }
+SHORT = 3  # letters that never need a second line
 PANEL_HEIGHT = 340  # pixels
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -35,12 +36,14 @@ def as_plotly(chart: Chart) -> dict[str, Any]:
             figure.add_trace(_trace(series, show=series.name not in named), row=row, col=column)
             named.add(series.name)
         _dress(figure, panel, row, column)
+    # Names below an axis may be slanted; the legend stands below them.
+    below = 140 if any(_has_names(panel) for panel in chart.panels) else 90
     figure.update_layout(
         template="plotly_white",
         font={"family": FONT, "size": 13, "color": "#1a1a1a"},
-        height=PANEL_HEIGHT * chart.rows + 90,
-        margin={"l": 60, "r": 20, "t": 40, "b": 50},
-        legend={"orientation": "h", "yanchor": "top", "y": -0.22 / chart.rows, "x": 0},
+        height=PANEL_HEIGHT * chart.rows + 40 + below,
+        margin={"l": 60, "r": 20, "t": 40, "b": below},
+        legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0},
         barmode="group",
         hovermode="closest",
     )
@@ -92,14 +95,19 @@ def _around(series: Series) -> dict[str, Any] | None:
 
 def _dress(figure: go.Figure, panel: Panel, row: int, column: int) -> None:
     axis: dict[str, Any] = {"gridcolor": "#e3e3e3", "zeroline": False, "linecolor": "#888888", "showline": True}
-    categories = any(series.kind == "bars" for series in panel.series)
     x_range = list(panel.x_range) if panel.x_range else None
     y_range = list(panel.y_range) if panel.y_range else None
-    x_type = "category" if categories else "linear"
+    x_type = "category" if _has_bars(panel) else "linear"
     figure.update_xaxes(title_text=panel.x_label, range=x_range, type=x_type, row=row, col=column, **axis)
-    figure.update_yaxes(title_text=panel.y_label, range=y_range, row=row, col=column, **axis)
+    y_type = "log" if panel.y_log else "linear"
+    figure.update_yaxes(title_text=panel.y_label, range=y_range, type=y_type, row=row, col=column, **axis)
+    if panel.y_log:
+        figure.update_yaxes(dtick="D2", row=row, col=column)  # 1, 2, 5, 10, …
     if panel.x_names:
-        ticks = {"tickvals": list(range(1, len(panel.x_names) + 1)), "ticktext": list(panel.x_names)}
+        ticks = {
+            "tickvals": list(range(1, len(panel.x_names) + 1)),
+            "ticktext": [name.replace(" ", "<br>") for name in panel.x_names],
+        }
         figure.update_xaxes(row=row, col=column, **ticks)
     for limit in panel.limits:
         add = figure.add_hline if limit.axis == "y" else figure.add_vline
@@ -111,3 +119,11 @@ def _dress(figure: go.Figure, panel: Panel, row: int, column: int) -> None:
             row=row,
             col=column,
         )
+
+
+def _has_bars(panel: Panel) -> bool:
+    return any(series.kind == "bars" for series in panel.series)
+
+
+def _has_names(panel: Panel) -> bool:
+    return any(len(name) > SHORT for name in panel.x_names) or _has_bars(panel)

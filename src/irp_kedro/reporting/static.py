@@ -82,6 +82,8 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
     if panel.title:
         axes.set_title(panel.title, fontsize=10)
+    if panel.y_log:
+        axes.set_yscale("log")
     if panel.y_range:
         axes.set_ylim(*panel.y_range)
     if panel.x_range:
