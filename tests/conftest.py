@@ -84,11 +84,9 @@ def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Surfaces:
     )
     cpu = torch.device("cpu")
     bank, _ = extract(images, plan, store, cpu)
-    upright = replace(plan, n_views=1, patch_levels=2)
-    patches, _ = extract(images, upright, store, cpu)
-    fine, _ = extract(images, replace(upright, patch_skip=1), store, cpu)
+    patches, _ = extract(images, replace(plan, patch_levels=2), store, cpu)
     torch.set_num_threads(before)
-    return Surfaces(folder=folder, images=images, bank=bank, patches=replace(patches, finer=fine.recipe))
+    return Surfaces(folder=folder, images=images, bank=bank, patches=patches)
 
 
 @pytest.fixture(scope="session")
