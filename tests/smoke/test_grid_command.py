@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 
@@ -131,19 +132,12 @@ def wait_for(what: Callable[[], Any]) -> Any:
 
 def workers_of(process: subprocess.Popen[str]) -> list[int]:
     """Its worker processes: those of its children that Dask has spawned."""
-    listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(process.pid)], capture_output=True, text=True, check=False
-    )
-    rows = [line.split(None, 1) for line in listed.stdout.splitlines()]
-    return [int(pid) for pid, args in rows if "spawn_main" in args]
+    children = psutil.Process(process.pid).children()
+    return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 @pytest.fixture(scope="module")
@@ -339,6 +333,7 @@ def test_control_c_ends_a_grid_and_its_workers(
     with started(file, root, "--workers", "2", "--threads", "1") as process:
         wait_for(lambda: len(list((root.path / "grid" / "cells").glob("*.log"))) >= 2)
         workers = workers_of(process)
+        assert len(workers) == 2
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the grid and all its workers
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
