@@ -18,7 +18,7 @@ from irp_kedro.features.residence import ViewSource, as_views, averaged
 
 SMALLEST_DEVIATION = 1e-3
 SMALLEST_SHRINKAGE = 1e-6  # two images, or equal ones, would be shrunk by nothing and stay singular
-TOGETHER = 4096  # images in double precision at a time
+TOGETHER = 1024  # images in double precision at a time
 
 
 class Gaussian:
