@@ -152,6 +152,11 @@ class DifferNet:
         groups = self._optimiser.state_dict()["param_groups"]
         self._optimiser.load_state_dict({"state": moments, "param_groups": groups})
 
+    @property
+    def centre(self) -> Tensor:
+        """The mean feature (n_features,) of the training set."""
+        return self._statistics()[0]
+
     def on(self, features: Tensor | ViewSource) -> Self:
         """Return the same trained detector on other images' features; making a flow anew takes long."""
         other = copy.copy(self)

@@ -91,6 +91,12 @@ class Gaussian:
             state[key].to(self.averaged.device) for key in ("mean", "factor", "deviation")
         )
 
+    @property
+    def centre(self) -> Tensor:
+        """The mean feature (n_features,) of the training set."""
+        mean, _, deviation = self._statistics()
+        return (mean * deviation).float()
+
     def on(self, features: Tensor | ViewSource) -> Self:
         """Return the same trained detector on other images' features."""
         other = copy.copy(self)

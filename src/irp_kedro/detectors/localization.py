@@ -1,7 +1,9 @@
-"""Where in the image the score comes from (paper, section 3.1): its gradient at the pixels.
+"""Where in the image the score comes from (paper, section 3.1): its gradient, followed back to the pixels.
 
-The score is followed back through the flow and through the frozen backbone, once for each of a few evenly
-rotated views, and every gradient is turned back with its view (decision 0035).
+The score is followed back through the detector and the frozen backbone, once for each of a few evenly rotated
+views, and what is found is turned back with its view. The gradient at the pixels says where a change would
+matter, but not where there is anything odd; so it is joined with what it meets on its way: how far the maps of
+the backbone are from the training set's mean there (decision 0035).
 """
 
 import math
@@ -25,6 +27,11 @@ HIGHEST = 1000.0  # mean of a map, so that its peaks fit half precision
 @runtime_checkable
 class Differentiable(Protocol):
     """A detector whose score can be followed back to the features."""
+
+    @property
+    def centre(self) -> Tensor:
+        """The mean feature (n_features,) of the training set."""
+        ...
 
     def score_features(self, features: Tensor) -> Tensor:
         """Return scores (n_images,) of features (n_images, n_views, n_features), keeping the graph."""
@@ -50,9 +57,10 @@ def gradient_maps(
 ) -> Tensor:
     """Return where in each image its score comes from, (n_images, side / 2, side / 2).
 
-    The magnitude of the gradient, averaged over views and colours and smoothed, says where; the mean of the map
-    is the root of the score (:func:`mean_of_map`). So maps of different images can be compared, though the
-    gradient of a flow grows without bound away from the training set.
+    The geometric mean of two maps, each scaled to the same mean: the gradient at the pixels, and the deviation
+    of the backbone's maps weighted by the gradient there. The mean of what comes out is the root of the score
+    (:func:`mean_of_map`): so maps of different images can be compared, though the gradient of a flow grows
+    without bound away from the training set.
 
     Args:
         detector: trained.
@@ -64,17 +72,20 @@ def gradient_maps(
     # A leaf for each view, since their gradients would cancel out in a sum; rotate's backward turns them back.
     leaves = [images.clone().requires_grad_() for _ in angles]
     with torch.enable_grad():
-        views = torch.stack(
-            [rotate(leaf, [angle]) for leaf, angle in zip(leaves, angles, strict=True)], dim=1
-        ).flatten(0, 1)
+        turned = [rotate(leaf, [angle]) for leaf, angle in zip(leaves, angles, strict=True)]
+        views = torch.stack(turned, dim=1).flatten(0, 1)
         with torch.autocast(images.device.type, torch.bfloat16, bfloat16):
-            features = backbone(views)
-        scores = detector.score_features(features.float().unflatten(0, (len(images), len(angles))))
-        gradients = torch.autograd.grad(scores.sum(), leaves)
-    magnitude = _smoothed(torch.stack(gradients).abs().mean(dim=(0, 2)).nan_to_num())
-    maps = functional.avg_pool2d(magnitude, min(COARSER, magnitude.shape[-1]))
-    shares = maps / maps.mean(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(maps.dtype).tiny)
-    return shares * mean_of_map(scores.detach()).to(maps.device)[:, None, None]
+            levels = backbone.maps(views)
+        features = torch.cat([level.mean(dim=(2, 3)) for level in levels], dim=1)
+        scores = detector.score_features(features.view(len(images), len(angles), -1))
+        *at_pixels, at_features = torch.autograd.grad(scores.sum(), [*leaves, features])
+    grid = max(1, images.shape[-1] // COARSER)
+    gradient = _smoothed(torch.stack(at_pixels).abs().mean(dim=(0, 2)).nan_to_num())
+    gradient = functional.adaptive_avg_pool2d(gradient, grid)
+    deviation = _deviation([level.detach() for level in levels], at_features, detector.centre, grid)
+    deviation = _turned_back(deviation.view(len(images), len(angles), grid, grid), angles)
+    joined = _shares((_shares(gradient) * _shares(deviation)).sqrt())
+    return joined * mean_of_map(scores.detach()).to(joined.device)[:, None, None]
 
 
 def mean_of_map(scores: Tensor) -> Tensor:
@@ -83,6 +94,30 @@ def mean_of_map(scores: Tensor) -> Tensor:
     The root of the score, softened because a negative log likelihood may be below zero.
     """
     return functional.softplus(scores.float()).sqrt().clamp(max=HIGHEST)
+
+
+def _deviation(levels: Sequence[Tensor], weights: Tensor, centre: Tensor, grid: int) -> Tensor:
+    """Return how far the maps of each view are from the mean, weighted, (n_views, grid, grid)."""
+    found = torch.zeros((len(weights), 1, grid, grid), device=weights.device)
+    start = 0
+    for level in levels:
+        channels = slice(start, start + level.shape[1])
+        start = channels.stop
+        away = (level - centre[channels, None, None]) * weights[:, channels, None, None]
+        coarse = away.abs().sum(dim=1, keepdim=True).nan_to_num()
+        found += functional.interpolate(coarse, size=(grid, grid), mode="bilinear")
+    return found[:, 0]
+
+
+def _turned_back(maps: Tensor, angles: Sequence[float]) -> Tensor:
+    """Return the mean over views (n_images, side, side) of maps (n_images, n_views, side, side)."""
+    upright = [rotate(maps[:, view, None], [-angle]) for view, angle in enumerate(angles)]
+    return torch.stack(upright).mean(dim=0)[:, 0]
+
+
+def _shares(maps: Tensor) -> Tensor:
+    """Return maps (n_images, side, side) with a mean of 1 each."""
+    return maps / maps.mean(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(maps.dtype).tiny)
 
 
 def _smoothed(maps: Tensor) -> Tensor:

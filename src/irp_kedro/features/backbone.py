@@ -60,13 +60,17 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return pooled features (n, n_features) of images (n, 3, side, side) in [0, 1]."""
+        return torch.cat([level.mean(dim=(2, 3)) for level in self.maps(images)], dim=1)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Return the maps (n, channels, h, w) that :meth:`forward` pools, of every scale, in the same order."""
         normalised = (images - self.mean) / self.std
-        pooled = []
+        found = []
         for scale in self.scales:
             scaled = normalised if scale == 1 else _resized(normalised, scale)
-            maps = self.levels(scaled.contiguous(memory_format=torch.channels_last))
-            pooled += [level.float().mean(dim=(2, 3)) for level in maps]
-        return torch.cat(pooled, dim=1)
+            levels = self.levels(scaled.contiguous(memory_format=torch.channels_last))
+            found += [level.float() for level in levels]
+        return found
 
     def patches(
         self, images: Tensor, n_levels: int, skips: Sequence[int] = (0,), turns: int = 1
