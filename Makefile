@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: run test check slow realdata grid-sample bench-gpu clean
+.PHONY: run test check slow realdata grid-sample notebook bench-gpu clean
 
 run: $(STAMP) ## the main job on the embedded sample, offline
 	$(BIN)/kedro run
@@ -30,6 +30,9 @@ bench-gpu: $(STAMP) ## the loop on a CUDA device: equal to the CPU, nothing wait
 	$(BIN)/pytest -m gpu
 	$(BIN)/python benchmarks/floor.py --device cuda
 	$(BIN)/python benchmarks/growth.py --device cuda
+
+notebook: $(STAMP) ## notebooks/first_steps.ipynb from top to bottom, as a page to read
+	$(BIN)/jupyter nbconvert --execute --to html --output-dir build/notebook notebooks/first_steps.ipynb
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "irp-kedro needs Python 3.11 or newer, found " + sys.version.split()[0])'

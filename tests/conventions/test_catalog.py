@@ -72,3 +72,20 @@ def test_entries_of_one_cell_never_share_a_file_but_where_one_only_reads(
     outputs = {name for pipeline in pipelines.values() for name in pipeline.all_outputs()} - IN_MEMORY
     written = [catalog.resolve_pattern(name)["filepath"] for name in sorted(outputs)]
     assert len(set(written)) == len(written)
+
+
+def test_every_node_says_what_it_does(pipelines: dict[str, Pipeline]) -> None:
+    nodes = {node for pipeline in pipelines.values() for node in pipeline.nodes}
+    assert {node.name for node in nodes if not (node.func.__doc__ or "").strip()} == set()
+
+
+def test_kedro_viz_knows_the_layer_of_every_entry(entries: dict[str, Any]) -> None:
+    layers = {"raw", "intermediate", "primary", "feature", "model_input", "models", "model_output", "reporting"}
+    found = {name: entry["metadata"]["kedro-viz"]["layer"] for name, entry in entries.items()}
+    assert set(found.values()) == layers
+
+
+def test_kedro_viz_shows_the_beginning_of_every_table(entries: dict[str, Any]) -> None:
+    tables = [entry for entry in entries.values() if entry["type"] == "pandas.CSVDataset"]
+    assert tables
+    assert all(entry["metadata"]["kedro-viz"]["preview_args"] == {"nrows": 40} for entry in tables)
