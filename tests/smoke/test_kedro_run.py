@@ -217,9 +217,18 @@ def test_every_strategy_spends_the_same_epochs(whole: Run, tiny: dict[str, Any])
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_metrics_tell_images_removals_contamination_and_cost(whole: Run, strategy: str) -> None:
     metrics = whole.json(f"{strategy}/metrics.json")
-    assert set(metrics) == {"image", "removals", "achieved_contamination", "loop", "cost"}
+    assert set(metrics) == {
+        "image",
+        "pixel",
+        "removals",
+        "achieved_contamination",
+        "loop",
+        "threshold",
+        "cost",
+    }
     image, removals = metrics["image"], metrics["removals"]
-    assert {"image_auroc", "image_auroc_interval", "average_precision", "f1", "threshold"} <= set(image)
+    assert {"image_auroc", "image_auroc_interval", "average_precision", "f1", "fpr_at_95_tpr"} <= set(image)
+    assert 0 <= metrics["pixel"]["aupro"] <= 1
     assert {"precision", "recall", "false_removal_rate", "ranking_average_precision"} <= set(removals)
     assert (image["n_images"], removals["n_images"]) == (N_TEST, N_TRAINING)
     assert 0 <= image["image_auroc"] <= 1
