@@ -73,7 +73,7 @@ def test_a_variant_is_what_no_column_of_a_table_tells(cells_of: CellsOf) -> None
         "contaminated": {"a": {"contamination.level": 0.1, "contamination.on_shortage": "cap"}},
         "detector": ["gaussian"],
         "training.epochs": [30],
-        "method": {"base": {}, "mine": {"refinement.judge": "gaussian"}},
+        "method": {"base": {}, "mine": {"refinement.judge": "patch_memory+gaussian"}},
     }
     assert {cell.variant for cell in cells_of(axes=axes)} == {
         "training.epochs=30, method=base",
