@@ -3,11 +3,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irp_kedro.errors import GridError, ParameterError
 from irp_kedro.grid.cells import GridCell, expand
+from irp_kedro.grid.overrides import merged
 from irp_kedro.grid.plan import read_plan
 from irp_kedro.parameters import Parameters, check_parameters, result_digest
 
@@ -73,12 +75,12 @@ def test_a_variant_is_what_no_column_of_a_table_tells(cells_of: CellsOf) -> None
         "contaminated": {"a": {"contamination.level": 0.1, "contamination.on_shortage": "cap"}},
         "detector": ["gaussian"],
         "training.epochs": [30],
-        "method": {"base": {}, "mine": {"refinement.judge": "patch_memory+gaussian"}},
+        "method": {"a": {"refinement.patience": 3}, "b": {"refinement.patience": 4}},
     }
     assert {cell.variant for cell in cells_of(axes=axes)} == {
-        "training.epochs=30, method=base",
-        "training.epochs=30, method=mine",
-    } - {"training.epochs=30, method=mine"}  # the second is what base does anyway
+        "training.epochs=30, method=a",
+        "training.epochs=30, method=b",
+    }
 
 
 def test_cells_that_differ_in_set_level_and_seed_alone_have_one_variant(cells_of: CellsOf) -> None:
@@ -185,10 +187,23 @@ def test_patches_are_a_bank_of_their_own_beside_the_one_that_all_share(cells_of:
 def test_the_study_of_recovery_is_a_grid(base: dict[str, Any]) -> None:
     plan = read_plan(PROJECT / "studies" / "recovery" / "grid.yml", {"images": "/disk"})
     cells = expand(plan, base, {})
-    # 4 sets, 5 contaminations; 3 methods with three seeds, 7 rivals with the first one
-    assert len(cells) == 4 * 5 * (3 * 3 + 7)
+    # 4 sets, 5 contaminations; 2 methods with three seeds, 8 rivals with the first one
+    assert len(cells) == 4 * 5 * (2 * 3 + 8)
     methods = {cell.labels["method"] for cell in cells if cell.parameters.seed == 1}
-    assert methods == {"base", "panel", "paper"}
+    assert methods == {"base", "paper"}
+
+
+def test_the_study_of_recovery_has_the_methods_of_its_older_runner(base: dict[str, Any]) -> None:
+    told = yaml.safe_load((PROJECT / "studies" / "recovery" / "study.yml").read_text(encoding="utf-8"))[
+        "methods"
+    ]
+    plan = read_plan(PROJECT / "studies" / "recovery" / "grid.yml", {"images": "/disk"})
+    asked = {
+        check_parameters(merged(base, {key: method.get(key, {}) for key in ("refinement", "training")}))
+        for method in told.values()
+    }
+    neutral = {"dataset": Parameters().dataset, "contamination": Parameters().contamination, "seed": 0}
+    assert {cell.parameters.model_copy(update=neutral) for cell in expand(plan, base, {})} == asked
 
 
 def test_the_paper_s_grid_has_two_hundred_and_ten_cells_and_seven_banks(base: dict[str, Any]) -> None:

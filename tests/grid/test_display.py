@@ -36,9 +36,9 @@ def test_a_plan_shows_every_cell_with_its_axes_and_its_state(cells_of: CellsOf, 
     show_plan(screen, "a", state, Estimate(seconds=60.0, basis="from 1 finished cells"), workers=2)
     rows = [line.split() for line in shown(screen).splitlines()]
     assert ["seed", "contamination.level", "cell", "bank", "state"] in rows
-    assert ["0", "0.0", cells[0].digest, cells[0].banks[0], "done"] in rows
-    assert ["0", "0.3", cells[1].digest, cells[1].banks[0], "to", "do"] in rows
-    assert "2 cells: 1 done, 1 to do; they share 1 feature bank" in shown(screen)
+    assert ["0", "0.0", cells[0].digest, "+".join(cells[0].banks), "done"] in rows
+    assert ["0", "0.3", cells[1].digest, "+".join(cells[1].banks), "to", "do"] in rows
+    assert "2 cells: 1 done, 1 to do; they share" in shown(screen)
     assert "about 0:00:30 with 2 workers" in shown(screen)
 
 

@@ -26,12 +26,12 @@ def opened(file: Path, root: Path, env: str | None = None) -> Grid:
 
 
 def test_cells_lie_on_the_environment_that_the_file_or_the_command_names(write: Write, tmp_path: Path) -> None:
-    base, panel = opened(write(TWO_LEVELS), tmp_path), opened(write(TWO_LEVELS), tmp_path, env="panel")
-    assert base.cells[0].parameters.refinement.threshold == "mad"
-    assert panel.cells[0].parameters.refinement.threshold == "false_discovery"
-    of_file = opened(write(TWO_LEVELS + "env: panel\n"), tmp_path)
-    assert of_file.cells == panel.cells
-    assert of_file.env == "panel"
+    base, paper = opened(write(TWO_LEVELS), tmp_path), opened(write(TWO_LEVELS), tmp_path, env="paper")
+    assert base.cells[0].parameters.backbone == "efficientnet_lite0"
+    assert paper.cells[0].parameters.backbone == "alexnet"
+    of_file = opened(write(TWO_LEVELS + "env: paper\n"), tmp_path)
+    assert of_file.cells == paper.cells
+    assert of_file.env == "paper"
 
 
 def test_only_unfinished_cells_are_given_out(write: Write, tmp_path: Path) -> None:

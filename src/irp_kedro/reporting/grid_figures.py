@@ -29,9 +29,9 @@ def impact(cells: pd.DataFrame) -> Chart:
     """
     panels = [
         _panel(title, "image AUROC", _lines(_over_sets(rows), IMPACT))
-        for title, rows in _experiments(cells, f"mean of {_count(cells, 'set')}")
+        for title, rows in _experiments(cells, _mean_over_sets(cells))
     ]
-    return _chart("Impact of contamination (Figure 1)", "mean AUROC over all sets", panels)
+    return _chart("What contamination costs (the paper's Figure 1)", "mean AUROC over all sets", panels)
 
 
 def by_source(cells: pd.DataFrame) -> Chart:
@@ -41,7 +41,9 @@ def by_source(cells: pd.DataFrame) -> Chart:
         for source in dict.fromkeys(cells["dataset"])
         for title, rows in _experiments(*_of_source(cells, source))
     ]
-    return _chart("Image AUROC by source (Figure 3)", "mean AUROC over the classes of a source", panels)
+    return _chart(
+        "Image AUROC by source (the paper's Figure 3)", "mean AUROC over the classes of a source", panels
+    )
 
 
 def by_set(cells: pd.DataFrame, paper: pd.DataFrame) -> Chart:
@@ -51,7 +53,7 @@ def by_set(cells: pd.DataFrame, paper: pd.DataFrame) -> Chart:
         theirs = _papers(paper, name, "auroc", "iterative refinement, the paper's", "cross")
         for title, rows in _experiments(cells[cells["set"] == name], name):
             panels.append(_panel(title, "image AUROC", [*_lines(_over_sets(rows)), *theirs]))
-    return _chart("Image AUROC by set (Figure 4)", "AUROC of each set", panels)
+    return _chart("Image AUROC by set (the paper's Figure 4)", "AUROC of each set", panels)
 
 
 def removals(cells: pd.DataFrame, paper: pd.DataFrame) -> Chart:
@@ -69,18 +71,18 @@ def removals(cells: pd.DataFrame, paper: pd.DataFrame) -> Chart:
                 _line(_over_seeds(rows, "good_removed"), "good images removed", BLUE, "circle"),
             ]
             panels.append(_panel(title, "images", [*ours, *theirs]))
-    return _chart("Images that iterative refinement removed (Figure 5)", "removals of each set", panels)
+    return _chart("Images that refinement removed (the paper's Figure 5)", "removals of each set", panels)
 
 
 def _of_source(cells: pd.DataFrame, source: str) -> tuple[pd.DataFrame, str]:
     rows = cells[cells["dataset"] == source]
-    classes = _count(rows, "set")
-    return rows, source if classes == "1 set" else f"{source}, mean of {classes}"
+    several = rows["set"].nunique() > 1
+    return rows, f"{source}, {_mean_over_sets(rows)}" if several else source
 
 
-def _count(cells: pd.DataFrame, column: str) -> str:
-    count = cells[column].nunique()
-    return f"{count} {column}" if count == 1 else f"{count} {column}s"
+def _mean_over_sets(cells: pd.DataFrame) -> str:
+    sets = list(dict.fromkeys(cells["set"]))
+    return str(sets[0]) if len(sets) == 1 else f"mean of {len(sets)} sets"
 
 
 def _experiments(cells: pd.DataFrame, name: str) -> Iterator[tuple[str, pd.DataFrame]]:
