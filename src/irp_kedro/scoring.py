@@ -20,8 +20,8 @@ from irp_kedro.features.views import even_angles
 from irp_kedro.inspection import as_half, load_backbone, unbound_detector
 from irp_kedro.judges import resolve_device
 
-# Of a gradient map in an image at the threshold, relative to its mean: normal surfaces stay below the first.
-FAINTEST, STRONGEST = 1.5, 4.0
+# Of a gradient map in an image at the threshold, relative to its mean: normal surfaces stay near the first.
+FAINTEST, STRONGEST = 1.5, 3.0
 
 
 class Scorer(Protocol):
