@@ -83,10 +83,14 @@ def test_other_detectors_give_the_scores_of_the_evaluation_too(
     np.testing.assert_allclose([found[name] for name in expected.index], expected["score"], rtol=1e-3)
 
 
-def test_for_machines_there_is_nothing_but_json(root: Path, tmp_path: Path) -> None:
+def test_for_machines_there_is_nothing_but_json(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(PROJECT)
+    bootstrap_project(PROJECT)
     expected = lay_out_test_images(root, tmp_path / "new")
-    done = irp("score", model_of(root), tmp_path / "new", "--json")
-    answer = json.loads(done.stdout)
+    asked = ["irp", "score", str(model_of(root)), str(tmp_path / "new"), "--json"]
+    answer = json.loads(CliRunner().invoke(cli, asked).stdout)
     assert len(answer["images"]) == len(expected) == answer["normal"] + answer["anomalous"]
     assert answer["images_per_second"] > 0
     assert 0 < answer["latency_ms"]["p50"] <= answer["latency_ms"]["p99"]
@@ -112,6 +116,7 @@ def test_a_mistake_ends_in_one_message(
     assert "Traceback" not in done.output
 
 
+@pytest.mark.slow
 def test_an_exported_model_scores_a_folder_through_onnxruntime(root: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
     pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
