@@ -122,8 +122,8 @@ def show(
 def heat_scale(maps: Sequence[npt.NDArray[np.floating]]) -> tuple[float, float]:
     """Return what is drawn as nothing and what as the most, one scale for all: a faint map stays faint.
 
-    >>> heat_scale([np.array([[0.0, 1.0, 1.0]]), np.array([[1.0, 1.0, 5.0]])])
-    (1.0, 4.0)
+    >>> heat_scale([np.array([[0.0, 1.0, 5.0]]), np.array([[1.0, 1.0, 5.0]])])
+    (1.0, 5.0)
     """
     if not maps:
         return 0.0, 1.0
