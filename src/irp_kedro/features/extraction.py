@@ -17,7 +17,7 @@ from torch import Tensor
 
 from irp_kedro.features.backbone import Backbone
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, Features, FeatureStore
-from irp_kedro.features.device import resolve_precision, with_halving
+from irp_kedro.features.device import keep_freed_memory, resolve_precision, with_halving
 from irp_kedro.features.preparation import Pixels, PreparedImages
 from irp_kedro.features.views import even_angles, rotate
 
@@ -89,6 +89,8 @@ def extract(
         progress: called with (images done, images to do) after each batch.
     """
     started = time.perf_counter()
+    if device.type == "cpu":
+        keep_freed_memory()
     backbone = Backbone(plan.backbone, plan.scales).to(device)
     recipe = ExtractionRecipe(
         backbone=plan.backbone,
