@@ -25,8 +25,9 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 def keep_freed_memory() -> None:
     """Let the C library keep what is freed, where it is glibc, instead of handing it back to the system.
 
-    The gradients of a large flow are allocated anew in each step, the maps of a backbone in each pass; pages that
-    the system clears each time take a fifth of them (docs/PERFORMANCE.md). It holds for the process; what is kept is used again.
+    The gradients of a large flow are allocated anew in each step, the maps of a backbone in each pass; clearing
+    their pages each time takes the system a fifth of both (docs/PERFORMANCE.md). It holds for the process; what
+    is kept is used again.
     """
     if sys.platform != "linux":
         return
