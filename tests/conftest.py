@@ -84,7 +84,7 @@ def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Surfaces:
     )
     cpu = torch.device("cpu")
     bank, _ = extract(images, plan, store, cpu)
-    patches, _ = extract(images, replace(plan, patch_levels=2), store, cpu)
+    patches, _ = extract(images, replace(plan, patch_levels=2, finer=True), store, cpu)
     torch.set_num_threads(before)
     return Surfaces(folder=folder, images=images, bank=bank, patches=patches)
 

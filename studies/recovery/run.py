@@ -124,7 +124,11 @@ def read_set(parameters: Parameters, device: torch.device) -> Images:
         shard_images=parameters.features.shard_images,
     )
     by_patch = replace(
-        pooled, scales=(1.0,), n_views=parameters.patches.turns, patch_levels=parameters.patches.levels
+        pooled,
+        scales=(1.0,),
+        n_views=parameters.patches.turns,
+        patch_levels=parameters.patches.levels,
+        finer=True,
     )
     store = FeatureStore(ROOT / "data" / "04_feature" / "store")
     bank, _ = extract(PreparedImages(paths, preparation), pooled, store, device)

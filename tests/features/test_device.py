@@ -11,20 +11,18 @@ from irp_kedro.features.device import download, resolve_precision, upload, with_
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc of glibc")
 def test_memory_that_is_freed_again_and_again_is_not_cleared_again_and_again() -> None:
     code = (
-        "import resource, torch; from irp_kedro.features.device import keep_freed_memory as keep; {call}\n"
+        "import resource, torch; from irp_kedro.features.device import keep_freed_memory as keep; keep()\n"
         "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "def use(): return [torch.ones(4_000_000) for _ in range(8)]\n"
-        "use(); use(); before = faults(); use(); use(); print(faults() - before)"
+        "for _ in range(4): use()\n"
+        "before = faults()\n"
+        "for _ in range(8): use()\n"
+        "print(faults() - before)"
     )
-    plain, kept = (
-        int(
-            subprocess.run(
-                [sys.executable, "-c", code.format(call=call)], check=True, capture_output=True
-            ).stdout
-        )
-        for call in ("", "keep()")
-    )
-    assert kept < plain / 10
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    # 64 tensors of 16 MB, 4,000 pages each, are made; one may land in fresh memory, by where others lie.
+    # Without the call most do, more often than not.
+    assert int(done.stdout) < 2 * 4_000
 
 
 def test_what_goes_up_comes_down_as_it_was() -> None:

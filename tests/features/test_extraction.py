@@ -185,7 +185,9 @@ def test_patches_make_a_bank_of_their_own_beside_the_pooled_one(
     larger = PreparedImages(images.paths, Preparation(crop="none", size=64))
     upright = ExtractionPlan(**{**vars(PLAN), "n_views": 1})
     pooled, _ = extract(larger, upright, store, CPU)
-    patches, record = extract(larger, ExtractionPlan(**{**vars(upright), "patch_levels": 2}), store, CPU)
+    patches, record = extract(
+        larger, ExtractionPlan(**{**vars(upright), "patch_levels": 2, "finer": True}), store, CPU
+    )
     assert record.extracted == 7
     assert patches.recipe != pooled.recipe
     assert patches.store != pooled.store
@@ -202,7 +204,7 @@ def test_patches_of_quarter_turns_are_another_bank_and_two_turns_are_refused(
     images: PreparedImages, store: FeatureStore
 ) -> None:
     larger = PreparedImages(images.paths, Preparation(crop="none", size=64))
-    of_patches = {**vars(PLAN), "patch_levels": 2}
+    of_patches = {**vars(PLAN), "patch_levels": 2, "finer": True}
     upright, _ = extract(larger, ExtractionPlan(**{**of_patches, "n_views": 1}), store, CPU)
     turned, record = extract(larger, ExtractionPlan(**{**of_patches, "n_views": 4}), store, CPU)
     assert record.extracted == 7
@@ -248,3 +250,18 @@ def test_where_memory_ends_fewer_views_pass_together(
     assert record.extracted == 7
     assert set(passed) == {2}
     np.testing.assert_allclose(parts.read(parts.digests), whole.read(whole.digests), rtol=5e-3, atol=5e-3)
+
+
+def test_finer_patches_are_made_once_they_are_asked_for_and_coarse_ones_stay(
+    images: PreparedImages, store: FeatureStore
+) -> None:
+    larger = PreparedImages(images.paths, Preparation(crop="none", size=64))
+    plan = ExtractionPlan(**{**vars(PLAN), "n_views": 1, "patch_levels": 2})
+    coarse, _ = extract(larger, plan, store, CPU)
+    assert coarse.finer == ""
+    shards = sorted(coarse.store.iterdir())
+    both, record = extract(larger, ExtractionPlan(**{**vars(plan), "finer": True}), store, CPU)
+    assert record.extracted == 7
+    assert both.recipe == coarse.recipe
+    assert sorted(both.store.iterdir()) == shards
+    assert both.fine().read(both.digests).shape == (7, 4 * 4, 152)

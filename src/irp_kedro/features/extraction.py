@@ -40,8 +40,8 @@ class ExtractionPlan:
         precision: ``auto``, ``float32`` or ``bfloat16``; auto takes bfloat16 where the hardware multiplies it.
         batch_views: views that pass the network together.
         shard_images: images a shard; a kill loses at most one shard.
-        patch_levels: maps that are kept by position, at full scale; 0 pools them. Finer patches, of the maps
-            before the deepest, are kept beside them, from the same pass.
+        patch_levels: maps that are kept by position, at full scale; 0 pools them.
+        finer: also keep finer patches, of the maps before the deepest, from the same pass.
     """
 
     backbone: str
@@ -51,6 +51,7 @@ class ExtractionPlan:
     batch_views: int
     shard_images: int
     patch_levels: int = 0
+    finer: bool = False
 
     def __post_init__(self) -> None:
         """Refuse patches of anything but quarter turns at full scale."""
@@ -102,27 +103,28 @@ def extract(
         precision=resolve_precision(plan.precision, device),
         patch_levels=plan.patch_levels,
     )
-    recipes = [recipe, replace(recipe, patch_skip=1)] if plan.patch_levels else [recipe]
+    recipes = [recipe, replace(recipe, patch_skip=1)] if plan.finer else [recipe]
     digests = sorted(images.paths)
     # Cells that start together wait here and then find the features that the first of them extracted.
     with FileLock(store.folder(recipe) / "extraction.lock"):
-        missing = sorted(set().union(*(store.missing(each, digests) for each in recipes)))
+        lacking = [each for each in recipes if store.missing(each, digests)]
+        missing = sorted(set().union(*(store.missing(each, digests) for each in lacking)))
         done = 0
         for shard in _batched(missing, plan.shard_images):
             decoded = _decode_ahead(images, shard)
-            batches = extract_batches(backbone, decoded, recipes, plan.batch_views, device)
+            batches = extract_batches(backbone, decoded, lacking, plan.batch_views, device)
             rows = []
             for batch in batches:
                 rows.append(batch)
                 done += len(batch[0])
                 progress(done, len(missing))
-            for each, parts in zip(recipes, zip(*rows, strict=True), strict=True):
+            for each, parts in zip(lacking, zip(*rows, strict=True), strict=True):
                 store.write_shard(each, shard, np.concatenate(parts))
     record = ExtractionRecord(
         extracted=len(missing), reused=len(digests) - len(missing), seconds=time.perf_counter() - started
     )
     bank = store.open(recipe, digests)
-    return replace(bank, finer=recipes[1].digest()) if plan.patch_levels else bank, record
+    return replace(bank, finer=recipes[1].digest()) if plan.finer else bank, record
 
 
 def extract_batches(

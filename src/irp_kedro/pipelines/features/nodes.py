@@ -41,13 +41,14 @@ def extract_patches(
     refinement: RefinementParameters,
     device: str,
 ) -> Any:
-    """Extract patch features where a detector or judge asks for them, coarse ones and fine ones."""
-    from irp_kedro.detectors.registry import needs_patches
+    """Extract patch features where a detector or judge asks for them, fine ones too where one asks for them."""
+    from irp_kedro.detectors.registry import DETECTORS, needs_patches
     from irp_kedro.features.bank import FeatureBank
     from irp_kedro.features.extraction import ExtractionPlan, ExtractionRecord
     from irp_kedro.features.preparation import PreparedImages
 
-    if not needs_patches([detector, *refinement.judge]):
+    asking = [detector, *refinement.judge]
+    if not needs_patches(asking):
         nothing = ExtractionRecord(extracted=0, reused=0, seconds=0.0)
         return FeatureBank.empty(feature_store.root), asdict(nothing)
     plan = ExtractionPlan(
@@ -58,6 +59,7 @@ def extract_patches(
         batch_views=features.batch_views,
         shard_images=features.shard_images,
         patch_levels=patches.levels,
+        finer=any(DETECTORS[name].features == "fine_patches" for name in asking),
     )
     preparation = replace(prepared_images.preparation, size=patches.size)
     images = PreparedImages(prepared_images.paths, preparation)
