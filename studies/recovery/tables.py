@@ -1,40 +1,41 @@
-"""Print the tables of the recovery study from the results that run.py kept, in Markdown."""
+"""Print the tables of docs/RESULTS.md from a finished grid, in Markdown.
+
+    kedro irp grid --grid studies/recovery/grid.yml --set images=FOLDER
+    python studies/recovery/tables.py
+
+``--grid NAME`` reads another grid's results; without an axis called method its cells count as base.
+"""
 
 import argparse
-import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
 
-KEPT = Path(__file__).parents[2] / "data" / "studies" / "recovery"
-logger = logging.getLogger(__name__)
-MAIN = "iterative_refinement"
+REPORTS = Path(__file__).parents[2] / "data" / "08_reporting"
+REFINED = "iterative_refinement"
+ONCE = {"soft_patch", "mad once gaussian", "isolation_forest", "local_outlier_factor"}  # judge a single time
 
 
-def read_results(folder: Path) -> pd.DataFrame:
-    """Return one row a cell."""
-    rows = []
-    for file in sorted(folder.glob("*.json")):
-        result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        test, removals = result["test"], result["removals"]
-        rows.append(
-            {
-                **{key: result[key] for key in ("set", "contamination", "seed", "method", "seconds", "stop")},
-                "auroc": test["image_auroc"],
-                "average_precision": removals["ranking_average_precision"],
-                "bad_removed": removals["bad_removed"],
-                "good_removed": removals["good_removed"],
-                "bad": removals["bad_removed"] + removals["bad_left"],
-                "images": removals["n_images"],
-                "by_defect_type": result["by_defect_type"],
-            }
-        )
-    return pd.DataFrame(rows)
+def read_results(reports: Path, grid: str) -> pd.DataFrame:
+    """Return one row a cell and strategy, with the columns contaminated, method and injected (bad images)."""
+    file = reports / "grid" / grid / "results.csv"
+    if not file.is_file():
+        raise SystemExit(f"{file} does not exist; run first: kedro irp grid --grid FILE (its name: {grid})")
+    results = pd.read_csv(file)
+    labels = [_labels(variant) for variant in results["variant"]]
+    added = np.where(results["definition"] == "added_fraction", "added ", "")
+    results["contaminated"] = [
+        f"{prefix}{level:g}" for prefix, level in zip(added, results["level"], strict=True)
+    ]
+    results["method"] = [label.get("method", "base") for label in labels]
+    results["injected"] = [
+        types["injected"].sum() if len(types := _by_defect_type(reports, cell)) else 0
+        for cell in results["cell"]
+    ]
+    return results
 
 
 def recovery(refined: Sequence[float], vanilla: Sequence[float], oracle: Sequence[float]) -> str:
@@ -50,87 +51,96 @@ def main_table(results: pd.DataFrame) -> list[str]:
     lines = [
         "| set | contamination | vanilla | paper's rule | refined | oracle | recovery | AP, paper's rule | AP |"
         " bad removed | good removed | precision | recall |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---" * 13 + "|",
     ]
-    for (dataset, contamination), group in results.groupby(["set", "contamination"], sort=False):
-        by_method = {method: rows.sort_values("seed") for method, rows in group.groupby("method")}
-        if MAIN not in by_method or "paper's rule" not in by_method:
-            continue  # not finished
-        oracle = results[(results["set"] == dataset) & (results["method"] == "oracle")].sort_values("seed")
-        vanilla, refined, paper = by_method.get("vanilla", oracle), by_method[MAIN], by_method["paper's rule"]
-        found, false = refined["bad_removed"].sum(), refined["good_removed"].sum()
-        aurocs = [frame["auroc"] for frame in (vanilla, paper, refined, oracle)]
+    for (dataset, contaminated), group in results.groupby(["set", "contaminated"], sort=False):
+        base, paper = (_refined(group, method) for method in ("base", "paper"))
+        vanilla, oracle = (_of(group, "base", strategy) for strategy in ("vanilla", "oracle"))
+        found, false = base["bad_removed"].sum(), base["good_removed"].sum()
+        clean = base["injected"].sum() == 0
         cells = [
             str(dataset),
-            str(contamination),
-            *map(_spread, aurocs),
-            recovery(refined["auroc"], vanilla["auroc"], oracle["auroc"]) if "vanilla" in by_method else "-",
-            _mean(paper["average_precision"]),
-            _mean(refined["average_precision"]),
-            f"{_counts(refined['bad_removed'])} of {refined['bad'].iloc[0]}",
-            _counts(refined["good_removed"]),
+            str(contaminated),
+            *[_spread(frame["image_auroc"]) for frame in (vanilla, paper, base, oracle)],
+            "-" if clean else recovery(base["image_auroc"], vanilla["image_auroc"], oracle["image_auroc"]),
+            _mean(paper["ranking_average_precision"]),
+            _mean(base["ranking_average_precision"]),
+            f"{_counts(base['bad_removed'])} of {base['injected'].iloc[0]}",
+            _counts(base["good_removed"]),
             _share(found, found + false),
-            _share(found, refined["bad"].sum()),
+            _share(found, base["injected"].sum()),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
 def rivals_table(results: pd.DataFrame) -> list[str]:
-    """Return average precision and removals of every method with seed 0, where anything was contaminated."""
-    first = results[(results["seed"] == 0) & results["average_precision"].notna()]
-    first = first[~first["method"].isin(["oracle", "vanilla"])]
-    lines = ["| method | " + " | ".join(_columns(first)) + " |", "|---" * (len(_columns(first)) + 1) + "|"]
-    for method, group in first.groupby("method", sort=False):
-        cells = group.set_index(group["set"] + " " + group["contamination"])
+    """Return average precision and removals of every method, first seed, where anything was injected."""
+    first = results[(results["seed"] == results["seed"].min()) & (results["injected"] > 0)]
+    columns = list(dict.fromkeys(first["set"] + " " + first["contaminated"]))
+    lines = ["| method | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    rows = {str(method): _refined(first, str(method)) for method in dict.fromkeys(first["method"])}
+    rows["one_shot_removal of base"] = _of(first, "base", "one_shot_removal")
+    for method, own in rows.items():
+        cells = own.set_index(own["set"] + " " + own["contaminated"])
         shown = [
-            f"{cells.loc[column, 'average_precision']:.2f} ({cells.loc[column, 'bad_removed']}, "
-            f"{cells.loc[column, 'good_removed']})"
+            f"{cells.loc[column, 'ranking_average_precision']:.2f} ({cells.loc[column, 'bad_removed']:.0f}, "
+            f"{cells.loc[column, 'good_removed']:.0f})"
             if column in cells.index
             else "-"
-            for column in _columns(first)
+            for column in columns
         ]
         lines.append(f"| {method} | " + " | ".join(shown) + " |")
     return lines
 
 
-def defects_table(results: pd.DataFrame) -> list[str]:
+def defects_table(results: pd.DataFrame, reports: Path) -> list[str]:
     """Return how many of each defect type the default configuration removed, over all levels and seeds."""
-    lines = ["| set | defect type | injected | removed | share |", "|---|---|---|---|---|"]
-    for dataset, group in results[results["method"] == MAIN].groupby("set", sort=False):
-        counts: dict[str, list[int]] = {}
-        for told in group["by_defect_type"]:
-            for defect, count in told.items():
-                total = counts.setdefault(defect, [0, 0])
-                total[0] += count["bad"]
-                total[1] += count["removed"]
-        lines += [
-            f"| {dataset} | {defect} | {bad} | {removed} | {removed / bad:.2f} |"
-            for defect, (bad, removed) in sorted(counts.items())
-        ]
+    lines = ["| set | defect type | injected | removed | share |", "|---" * 5 + "|"]
+    for dataset, group in _refined(results, "base").groupby("set", sort=False):
+        types = pd.concat([_by_defect_type(reports, cell) for cell in group["cell"]])
+        for defect, counts in types.groupby("defect_type")[["injected", "removed"]].sum().iterrows():
+            bad, removed = int(counts["injected"]), int(counts["removed"])
+            lines.append(f"| {dataset} | {defect} | {bad} | {removed} | {_share(removed, bad)} |")
     return lines
 
 
 def cost_table(results: pd.DataFrame) -> list[str]:
     """Return seconds of vanilla training and of judging, refining and training, means over cells."""
-    lines = ["| set | vanilla, s | refined, s | ratio |", "|---|---|---|---|"]
+    lines = ["| set | vanilla, s | refined, s | ratio |", "|---" * 4 + "|"]
     for dataset, group in results.groupby("set", sort=False):
-        vanilla = group.loc[group["method"].isin(["vanilla", "oracle"]), "seconds"].mean()
-        refined = group.loc[group["method"] == MAIN, "seconds"].mean()
+        vanilla, refined = (
+            _of(group, "base", strategy)["refinement_seconds"].mean() for strategy in ("vanilla", REFINED)
+        )
         lines.append(f"| {dataset} | {vanilla:.1f} | {refined:.1f} | {refined / vanilla:.2f} |")
     return lines
 
 
-def _columns(results: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(results["set"] + " " + results["contamination"]))
+def _labels(variant: str) -> dict[str, str]:
+    return dict(part.split("=", 1) for part in variant.split(", ") if "=" in part)
+
+
+def _by_defect_type(reports: Path, cell: str) -> pd.DataFrame:
+    file = reports / cell / REFINED / "metrics_by_type.csv"
+    return pd.read_csv(file) if file.stat().st_size > 1 else pd.DataFrame()
+
+
+def _of(results: pd.DataFrame, method: str, strategy: str) -> pd.DataFrame:
+    return results[(results["method"] == method) & (results["strategy"] == strategy)].sort_values("seed")
+
+
+def _refined(results: pd.DataFrame, method: str) -> pd.DataFrame:
+    return _of(results, method, "one_shot_removal" if method in ONCE else REFINED)
 
 
 def _spread(values: pd.Series) -> str:
+    if values.empty:
+        return "-"
     return f"{values.mean():.3f} ± {values.std(ddof=1) if len(values) > 1 else 0:.3f}"
 
 
 def _mean(values: pd.Series) -> str:
-    return f"{values.mean():.2f}" if values.notna().all() else "-"
+    return f"{values.mean():.2f}" if len(values) and values.notna().all() else "-"
 
 
 def _share(part: float, whole: float) -> str:
@@ -143,18 +153,16 @@ def _counts(values: pd.Series) -> str:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kept", type=Path, default=KEPT, help="where run.py kept the results")
-    results = read_results(parser.parse_args().kept)
-    order = {name: place for place, name in enumerate(["sample", "kolektor", "pill", "screw"])}
-    results = results.sort_values(
-        ["set", "contamination", "seed"], key=lambda c: c.map(order) if c.name == "set" else c
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--grid", default="recovery", help="name of a finished grid")
+    parser.add_argument("--reports", type=Path, default=REPORTS, help="data/08_reporting of its data root")
+    options = parser.parse_args()
+    results = read_results(options.reports, options.grid)
     console = Console(width=400, highlight=False)
     for title, table in (
         ("Default configuration", main_table(results)),
-        ("Rivals, seed 0: average precision (bad removed, good removed)", rivals_table(results)),
-        ("By defect type", defects_table(results)),
+        ("Rivals, first seed: average precision (bad removed, good removed)", rivals_table(results)),
+        ("By defect type", defects_table(results, options.reports)),
         ("Cost", cost_table(results)),
     ):
         console.print(f"\n### {title}\n", markup=False)

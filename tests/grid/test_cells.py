@@ -3,13 +3,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irp_kedro.errors import GridError, ParameterError
 from irp_kedro.grid.cells import GridCell, expand
-from irp_kedro.grid.overrides import merged
 from irp_kedro.grid.plan import read_plan
 from irp_kedro.parameters import Parameters, check_parameters, result_digest
 
@@ -191,19 +189,6 @@ def test_the_study_of_recovery_is_a_grid(base: dict[str, Any]) -> None:
     assert len(cells) == 4 * 5 * (2 * 3 + 8)
     methods = {cell.labels["method"] for cell in cells if cell.parameters.seed == 1}
     assert methods == {"base", "paper"}
-
-
-def test_the_study_of_recovery_has_the_methods_of_its_older_runner(base: dict[str, Any]) -> None:
-    told = yaml.safe_load((PROJECT / "studies" / "recovery" / "study.yml").read_text(encoding="utf-8"))[
-        "methods"
-    ]
-    plan = read_plan(PROJECT / "studies" / "recovery" / "grid.yml", {"images": "/disk"})
-    asked = {
-        check_parameters(merged(base, {key: method.get(key, {}) for key in ("refinement", "training")}))
-        for method in told.values()
-    }
-    neutral = {"dataset": Parameters().dataset, "contamination": Parameters().contamination, "seed": 0}
-    assert {cell.parameters.model_copy(update=neutral) for cell in expand(plan, base, {})} == asked
 
 
 def test_the_paper_s_grid_has_two_hundred_and_ten_cells_and_seven_banks(base: dict[str, Any]) -> None:

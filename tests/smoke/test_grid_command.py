@@ -203,6 +203,19 @@ def test_tables_over_all_cells_hold_the_grid_s(two_cells: tuple[Path, Root, str]
 
 
 @pytest.mark.slow
+def test_the_tables_of_the_recovery_study_come_from_a_grid_s_results(two_cells: tuple[Path, Root, str]) -> None:
+    _, root, _ = two_cells
+    script = [sys.executable, "studies/recovery/tables.py", "--grid", "tiny", "--reports"]
+    done = subprocess.run(
+        [*script, str(root.path / "08_reporting")], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    refined = root.results().query("strategy == 'iterative_refinement' and level == 0.4").iloc[0]
+    (row,) = (line for line in done.stdout.splitlines() if line.startswith("| sample | 0.4 |"))
+    assert f"| {refined.image_auroc:.3f} ± 0.000 |" in row
+    assert f"| {refined.bad_removed:.0f} of " in row
+
+
+@pytest.mark.slow
 def test_a_finished_grid_has_nothing_to_do_and_its_plan_says_so(two_cells: tuple[Path, Root, str]) -> None:
     file, root, _ = two_cells
     before = root.records()
