@@ -19,10 +19,11 @@ from irp_kedro import judges
 from irp_kedro.core.detector import BlindSet
 from irp_kedro.core.judging import HeldOut, InSample
 from irp_kedro.core.refinement import plan_for, refine
-from irp_kedro.detectors import differnet, gaussian
+from irp_kedro.detectors import differnet, gaussian, patch_memory
 from irp_kedro.detectors.differnet import DifferNet
 from irp_kedro.detectors.flow import NormalizingFlow, negative_log_likelihood
 from irp_kedro.detectors.gaussian import Gaussian
+from irp_kedro.detectors.patch_memory import PatchMemory
 from irp_kedro.detectors.settings import DetectorSettings
 from irp_kedro.parameters import RefinementParameters, TrainingParameters
 
@@ -67,7 +68,7 @@ def downloads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
         shapes.append(tuple(values.shape))
         return rng.random(tuple(values.shape)) + 1.0
 
-    for module in (differnet, gaussian, judges):
+    for module in (differnet, gaussian, patch_memory, judges):
         monkeypatch.setattr(module, "download", download)
     return shapes
 
@@ -96,6 +97,16 @@ def flow_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(differnet, "NormalizingFlow", build)
     monkeypatch.setattr(torch.Tensor, "backward", backward)
+
+
+@pytest.fixture(autouse=True)
+def known_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is who is read off the features once, before any cycle."""
+
+    def fingerprints(features: torch.Tensor) -> torch.Tensor:
+        return torch.empty(len(features), dtype=torch.int64, device=features.device)
+
+    monkeypatch.setattr(patch_memory, "fingerprints", fingerprints)
 
 
 @pytest.fixture
@@ -140,7 +151,7 @@ def test_losses_come_back_once_however_many_epochs_are_trained(
     assert downloads == [(3,)]
 
 
-@pytest.mark.parametrize("kind", [DifferNet, Gaussian])
+@pytest.mark.parametrize("kind", [DifferNet, Gaussian, PatchMemory])
 def test_scores_come_back_once(
     kind: Any, features: torch.Tensor, on_gpu: DetectorSettings, downloads: list[tuple[int, ...]]
 ) -> None:
@@ -193,6 +204,39 @@ def test_a_cycle_brings_back_its_scores_once_and_its_losses_once(
     judges_losses = [(rule.judge_epochs,)] * 3 if (judge, scoring) == ("differnet", "held_out") else []
     assert downloads == [*judges_losses, (N_IMAGES,), (1,)]
     assert isinstance(decides, InSample | HeldOut) or scoring == "in_sample"
+
+
+def test_a_panel_brings_back_the_scores_of_each_judge_once_and_twice_where_it_takes_a_first_reference(
+    features: torch.Tensor, on_gpu: DetectorSettings, downloads: list[tuple[int, ...]]
+) -> None:
+    rule = RefinementParameters(
+        judge=("patch_memory", "gaussian"),
+        threshold="false_discovery",
+        first_reference=0.75,
+        restore=True,
+        max_cycles=3,
+        patience=2,
+        folds=3,
+    )
+    loop = judges.LoopSettings(
+        detector="differnet",
+        refinement=rule,
+        training=on_gpu.training,
+        flow=on_gpu.flow,
+        views=on_gpu.views,
+        seed=0,
+        device="cuda",
+    )
+    names = tuple(f"{number:032x}" for number in range(N_IMAGES))
+    with Watch():
+        detector = DifferNet(features, on_gpu)
+        decides = judges.build_judge(detector, lambda _: features, loop)
+        cycles = refine(detector, decides, BlindSet(names, names), plan_for("iterative_refinement", rule, 5))
+        next(cycles)
+        downloads.clear()
+        next(cycles)
+    outside = N_IMAGES // 4  # the first reference, which each of the Gaussian's folds scores too
+    assert downloads == [(N_IMAGES,), (N_IMAGES,), (N_IMAGES,), (N_IMAGES - outside + 3 * outside,)]
 
 
 def test_the_backward_pass_reads_no_value(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

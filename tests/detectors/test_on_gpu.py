@@ -11,6 +11,7 @@ from irp_kedro.core.detector import BlindSet
 from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
 from irp_kedro.detectors.differnet import DifferNet
 from irp_kedro.detectors.gaussian import Gaussian
+from irp_kedro.detectors.patch_memory import PatchMemory
 from irp_kedro.detectors.settings import DetectorSettings
 from irp_kedro.features.residence import StreamedViews
 from irp_kedro.judges import LoopSettings, build_judge
@@ -37,6 +38,16 @@ def exact(settings: Settings) -> DetectorSettings:
 def sync_debug_mode() -> Iterator[Callable[[str], None]]:
     yield torch.cuda.set_sync_debug_mode
     torch.cuda.set_sync_debug_mode("default")
+
+
+def test_patch_scores_are_nearly_those_of_the_cpu(features: torch.Tensor, exact: DetectorSettings) -> None:
+    scores = []
+    for where in (features, features.to(CUDA)):
+        detector = PatchMemory(where, exact)
+        detector.fit(NORMAL, epochs=1)
+        scores.append(detector.score(ROWS))
+    # Distances are kept as float16, and products are bfloat16 on a GPU.
+    np.testing.assert_allclose(scores[1], scores[0], atol=0.02 * np.ptp(scores[0]))
 
 
 @pytest.mark.parametrize("kind", [DifferNet, Gaussian])

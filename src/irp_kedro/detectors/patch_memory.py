@@ -21,6 +21,7 @@ from irp_kedro.core.detector import Rows, Scores
 from irp_kedro.detectors.fingerprints import fingerprints
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 from irp_kedro.errors import ParameterError
+from irp_kedro.features.device import download, upload
 
 SMALLEST_DEVIATION = 1e-3
 KEPT_DISTANCES = 2**30  # bytes; a larger table is made again in every cycle
@@ -29,10 +30,13 @@ TOGETHER = 8  # images compared with the whole memory at a time
 
 @dataclass(frozen=True)
 class _Memory:
-    """Patches (n_images, per_image, n_channels), the rows of their images (-1: none), and who these are."""
+    """Patches (n_images, per_image, n_channels), the rows of their images (-1: none), and who these are.
+
+    The rows are on the host too, where the set to compare with is chosen: nothing waits for a device's answer.
+    """
 
     patches: Tensor
-    rows: Tensor
+    rows: Rows
     who: Tensor
 
 
@@ -55,6 +59,7 @@ class PatchMemory:
         self._statistics = _statistics(features) if len(features) else None
         self._memory: _Memory | None = None
         self._reference: Tensor | None = None  # positions in the memory
+        self._referring: Rows = np.empty(0, dtype=np.int64)  # the rows of their images
         # (n_reference, per_image): the distance that each remembered patch has itself.
         self._reach: Tensor | None = None
         self._distances: dict[str, tuple[Tensor, Tensor]] = {}
@@ -67,15 +72,16 @@ class PatchMemory:
         """
         if self._memory is None:
             self._memory = self._remember()
-        chosen = torch.isin(self._memory.rows, torch.as_tensor(rows, device=self._memory.rows.device))
-        if not chosen.any():
+        chosen = np.flatnonzero(np.isin(self._memory.rows, rows))
+        if not len(chosen):
             raise ParameterError(
                 f"None of the {len(rows)} images of the set is among the {len(self._memory.rows)} that are "
                 "remembered; raise patches.references."
             )
-        self._reference = chosen.nonzero().flatten()
-        places = self._memory.rows[self._reference]
-        drawn = self._drawn_patches()[places]
+        self._referring = self._memory.rows[chosen]
+        self._reference = upload(chosen, self.features.device)
+        places = upload(self._referring, self.features.device)
+        drawn = self._drawn_patches(self._referring)
         reaches = [
             self._kth_distance(*self._to_reference(some, patches))
             for some, patches in zip(places.split(TOGETHER), drawn.split(TOGETHER), strict=True)
@@ -87,7 +93,7 @@ class PatchMemory:
         """Return the mean excess of each image's worst patches, higher = more anomalous; may be negative."""
         excess = self._excess(rows)
         worst = min(self.settings.patches.worst, excess.shape[1])
-        return excess.topk(worst, dim=1).values.mean(dim=1).double().cpu().numpy()
+        return download(excess.topk(worst, dim=1).values.mean(dim=1).double())
 
     def anomaly_map(self, rows: Rows) -> Tensor:
         """Return the excess of every patch, (n_images, height, width) on the feature grid."""
@@ -123,9 +129,9 @@ class PatchMemory:
 
     def state(self) -> dict[str, Tensor]:
         """Return which rows are the reference; the rest follows from the features."""
-        if self._reference is None or self._memory is None:
+        if self._reference is None:
             return {}
-        return {"reference": self._memory.rows[self._reference].cpu()}
+        return {"reference": torch.from_numpy(self._referring)}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take a :meth:`state` back."""
@@ -140,8 +146,8 @@ class PatchMemory:
         held = {key: value.to(features.device) for key, value in trained.tensors.items()}
         detector._statistics = held["mean"], held["deviation"]
         patches = held["patches"]
-        nobody = torch.full((len(patches),), -1, device=features.device)
-        detector._memory = _Memory(patches, nobody, held["who"])
+        detector._referring = np.full(len(patches), -1)
+        detector._memory = _Memory(patches, detector._referring, held["who"])
         detector._reference = torch.arange(len(patches), device=features.device)
         detector._reach = held["reach"]
         return detector
@@ -149,7 +155,7 @@ class PatchMemory:
     def _excess(self, rows: Rows) -> Tensor:
         _, _, reach = self._fitted()
         parts = []
-        for some in torch.as_tensor(rows, device=self.features.device).split(TOGETHER):
+        for some in upload(rows, self.features.device).split(TOGETHER):
             distance, patch = self._to_reference(some)
             kth = self._kth_distance(distance, patch)
             # All that are as near as the k-th, so that no order among equals matters.
@@ -220,18 +226,18 @@ class PatchMemory:
         rng = seeding.stream(self.settings.seed, "patch_memory", "references")
         n_images = len(self.features)
         chosen = np.sort(rng.permutation(n_images)[: self.settings.patches.references])
-        rows = torch.as_tensor(chosen, device=self.features.device)
+        rows = upload(chosen, self.features.device)
         standardised = self._standardised(self.features[rows])
-        drawn = self._drawn_patches()[rows]
+        drawn = self._drawn_patches(chosen)
         patches = standardised.gather(1, drawn[:, :, None].expand(-1, -1, standardised.shape[2]))
-        return _Memory(patches, rows, self._who[rows])
+        return _Memory(patches, chosen, self._who[rows])
 
-    def _drawn_patches(self) -> Tensor:
-        """Return which patches of each image are remembered, (n_images, per_image)."""
+    def _drawn_patches(self, rows: Rows) -> Tensor:
+        """Return which patches of each of ``rows`` are remembered, (n_rows, per_image)."""
         n_images, n_patches, _ = self.features.shape
         rng = seeding.stream(self.settings.seed, "patch_memory", "patches")
         places = rng.permuted(np.tile(np.arange(n_patches), (n_images, 1)), axis=1)
-        return torch.as_tensor(places[:, : self.settings.patches.per_image], device=self.features.device)
+        return upload(places[rows, : self.settings.patches.per_image], self.features.device)
 
     def _standardised(self, patches: Tensor) -> Tensor:
         mean, deviation = self._scales()
