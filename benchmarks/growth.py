@@ -3,8 +3,8 @@
     python benchmarks/growth.py [--images 500 2000 8000] [--extracted 500 2000] [--threads 1] [--device cuda]
 
 Each size runs in a process of its own, so that its peak of memory is its own. Extraction reads generated
-images; the loop (three cycles judged by the held-out Gaussian, then the flow on what is left) runs on a bank
-filled with generated features of the width and number of views that the defaults have.
+images, once pooled and once by patches; the loop (three cycles of the default judges, then the flow on what is
+left; --judge asks others) runs on banks filled with generated features of the shapes that the defaults have.
 """
 
 import argparse
@@ -14,6 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +32,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.sets import extraction_plan, loop_settings, read_parameters
 
 from irp_kedro.core.cost import peak_memory_mb
-from irp_kedro.features.bank import ExtractionRecipe, FeatureStore
+from irp_kedro.detectors.registry import needs_patches
+from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
 from irp_kedro.features.extraction import extract
 from irp_kedro.features.preparation import Preparation, PreparedImages
 from irp_kedro.features.views import even_angles
 from irp_kedro.strategies import run_strategy
 
 WIDTH = 944  # of efficientnet_lite0 at two scales
+PATCHES, CHANNELS = 100, 432  # of its two deepest maps, at the default size
 EPOCHS = 2
 
 
@@ -43,11 +48,17 @@ def digest(number: int) -> str:
     return hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
 
 
-def extraction(number: int, home: Path, device: str) -> dict[str, float]:
+def extraction(
+    number: int, home: Path, options: argparse.Namespace, *, patches: bool = False
+) -> dict[str, float]:
     """Extract ``number`` generated images; return seconds and memory."""
     parameters, folder = read_parameters(), home / "images"
     folder.mkdir()
-    rng, size = np.random.default_rng(0), parameters.preparation.size
+    plan, size = extraction_plan(parameters), parameters.preparation.size
+    if patches:
+        told, size = parameters.patches, parameters.patches.size
+        plan = replace(plan, scales=(1.0,), n_views=told.turns, patch_levels=told.levels)
+    rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (size + 64, size + 64, 3), dtype=np.uint8)
     paths = {}
     for index in range(number):
@@ -58,38 +69,51 @@ def extraction(number: int, home: Path, device: str) -> dict[str, float]:
         paths[digest(index)] = path
     images = PreparedImages(paths, Preparation(crop="none", size=size))
     before, began = peak_memory_mb(), (time.perf_counter(), time.process_time())
-    bank, _ = extract(images, extraction_plan(parameters), FeatureStore(home / "store"), torch.device(device))
+    bank, _ = extract(images, plan, FeatureStore(home / "store"), torch.device(options.device))
     took = {"wall": time.perf_counter() - began[0], "cpu": time.process_time() - began[1]}
-    return {**took, "before_mb": before, "peak_mb": peak_memory_mb(), "bank_mb": bank_mb(len(bank.digests))}
+    values = bank.read(bank.digests[:1]).size * number
+    return {**took, "before_mb": before, "peak_mb": peak_memory_mb(), "bank_mb": values * 2 / 1e6}
 
 
-def loop(number: int, home: Path, device: str) -> dict[str, float]:
-    """Refine a set of ``number`` generated feature vectors; return seconds and memory."""
-    rule = {"max_cycles": 3, "patience": 3, "mad_factor": 3.0}
-    parameters = read_parameters({"refinement": rule, "training": {"epochs": EPOCHS}, "device": device})
-    store, n_views = FeatureStore(home / "store"), parameters.views.bank
+def generated(
+    store: FeatureStore, digests: list[str], shape: tuple[int, int], *, levels: int = 0
+) -> FeatureBank:
+    """Fill a bank with generated features (n_images, *shape); a twentieth of the images is spread wider."""
+    n_vectors, width = shape
     recipe = ExtractionRecipe(
         backbone="generated",
         weights="0" * 16,
         crop="none",
         size=0,
-        angles=tuple(even_angles(n_views)),
+        angles=tuple(even_angles(8)),
         scales=(1.0,),
         precision="float32",
+        patch_levels=levels,
     )
     rng = np.random.default_rng(0)
-    spread = rng.gamma(2.0, 0.5, WIDTH)
-    digests = [digest(index) for index in range(number)]
-    for start in range(0, number, 500):
-        own = digests[start : start + 500]
-        images = rng.normal(size=(len(own), 1, WIDTH)) * spread
+    spread = rng.gamma(2.0, 0.5, width)
+    for start in range(0, len(digests), 250):
+        own = digests[start : start + 250]
+        images = rng.normal(size=(len(own), 1, width)) * spread
         images[rng.random(len(own)) < 0.05] *= 3.0
-        views = images + 0.3 * rng.normal(size=(len(own), n_views, WIDTH)) * spread
-        store.write_shard(recipe, own, views.astype(np.float16))
+        vectors = images + 0.3 * rng.normal(size=(len(own), n_vectors, width)) * spread
+        store.write_shard(recipe, own, vectors.astype(np.float16))
+    return store.open(recipe, digests)
+
+
+def loop(number: int, home: Path, options: argparse.Namespace) -> dict[str, float]:
+    """Refine a set of ``number`` generated images; return seconds and memory."""
+    rule = {"max_cycles": 3, "patience": 3} | ({"judge": options.judge} if options.judge else {})
+    parameters = read_parameters({"refinement": rule, "training": {"epochs": EPOCHS}, "device": options.device})
+    store, n_views = FeatureStore(home / "store"), parameters.views.bank
+    digests = [digest(index) for index in range(number)]
+    pooled, patches = generated(store, digests, (n_views, WIDTH)), None
+    if needs_patches(parameters.refinement.judge):
+        patches = generated(store, digests, (PATCHES, CHANNELS), levels=parameters.patches.levels)
     manifest = pd.DataFrame({"image_id": digests, "digest": digests})
     before, began = peak_memory_mb(), (time.perf_counter(), time.process_time())
     cycles = list(
-        run_strategy("iterative_refinement", manifest, store.open(recipe, digests), loop_settings(parameters))
+        run_strategy("iterative_refinement", manifest, pooled, loop_settings(parameters), patches=patches)
     )
     took = {"wall": time.perf_counter() - began[0], "cpu": time.process_time() - began[1]}
     judged = [cycle.seconds for cycle in cycles[1:-1]]
@@ -100,12 +124,15 @@ def loop(number: int, home: Path, device: str) -> dict[str, float]:
         "removed": number - len(cycles[-1].record.kept),
         "before_mb": before,
         "peak_mb": peak_memory_mb(),
-        "bank_mb": bank_mb(number),
+        "bank_mb": number * 2 * (n_views * WIDTH + (PATCHES * CHANNELS if patches else 0)) / 1e6,
     }
 
 
-def bank_mb(number: int) -> float:
-    return number * read_parameters().views.bank * WIDTH * 2 / 1e6
+MEASURED: dict[str, Callable[[int, Path, argparse.Namespace], dict[str, float]]] = {
+    "extraction": extraction,
+    "patches": partial(extraction, patches=True),
+    "loop": loop,
+}
 
 
 def measured(what: str, number: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -119,6 +146,7 @@ def measured(what: str, number: int, options: argparse.Namespace) -> dict[str, A
         str(options.threads),
         "--device",
         options.device,
+        *(["--judge", *options.judge] if options.judge else []),
     ]
     command = [sys.executable, __file__, *asked]
     done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - this script
@@ -139,21 +167,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[500, 2000, 8000], help="of the loop")
     parser.add_argument("--extracted", type=int, nargs="*", default=[500, 2000], help="of extraction")
+    parser.add_argument("--judge", nargs="+", help="of the loop; left out: the default ones")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--only", choices=["extraction", "loop"], help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=sorted(MEASURED), help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.only:
         with tempfile.TemporaryDirectory(prefix="irp-growth-") as folder:
-            run = {"extraction": extraction, "loop": loop}[options.only]
-            sys.stdout.write(json.dumps(run(options.images[0], Path(folder), options.device)) + "\n")
+            found = MEASURED[options.only](options.images[0], Path(folder), options)
+            sys.stdout.write(json.dumps(found) + "\n")
         return
     rows = {
         what: [measured(what, number, options) for number in numbers]
-        for what, numbers in (("extraction", options.extracted), ("loop", options.images))
+        for what, numbers in (
+            ("extraction", options.extracted),
+            ("patches", options.extracted),
+            ("loop", options.images),
+        )
     }
-    show("extraction, images", rows["extraction"])
+    show("extraction, pooled; images", rows["extraction"])
+    show("extraction, patches; images", rows["patches"])
     show(f"loop: 3 cycles, {EPOCHS} epochs; images", rows["loop"])
     sys.stdout.write(json.dumps(rows) + "\n")
 
