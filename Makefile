@@ -1,11 +1,11 @@
-# The two commands of the README. Both make .venv with pip; nothing else is needed but Python 3.11 or newer.
+# The two commands of the README. Both make .venv with pip; nothing else is needed but Python 3.11.4 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
 .PHONY: run test check slow realdata grid-sample notebook bench-gpu clean
 
-run: $(STAMP) ## the main job on the embedded sample, offline
+run: $(STAMP) ## the main job on the embedded sample; the run itself is offline
 	$(BIN)/kedro run
 
 grid-sample: $(STAMP) ## six cells of the embedded sample, ending in tables and figures (minutes)
@@ -35,7 +35,7 @@ notebook: $(STAMP) ## notebooks/first_steps.ipynb from top to bottom, as a page 
 	$(BIN)/jupyter nbconvert --execute --to html --output-dir build/notebook notebooks/first_steps.ipynb
 
 $(STAMP): pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "irp-kedro needs Python 3.11 or newer, found " + sys.version.split()[0])'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4) and "irp-kedro needs Python 3.11.4 or newer, found " + sys.version.split()[0])'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --editable '.[dev]'
 	touch $@
