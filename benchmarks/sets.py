@@ -1,6 +1,5 @@
 """What the benchmarks share: parameters as conf/base has them, a contaminated set, its extraction and loop."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +96,3 @@ def loop_settings(parameters: Parameters) -> LoopSettings:
         seed=parameters.seed,
         device=parameters.device,
     )
-
-
-def scratch() -> Any:
-    """Return a temporary folder for features that must be extracted anew."""
-    return tempfile.TemporaryDirectory(prefix="irp-benchmark-")
