@@ -154,14 +154,18 @@ def show(rows: list[Row]) -> None:
     """Print the mean over seeds, and the spread."""
     epochs = sorted({int(str(row["epochs"])) for row in rows})
     for name in dict.fromkeys(row["set"] for row in rows):
-        table = Table(str(name), *[f"{count} epochs" for count in epochs], "cpu s an epoch", box=None)
+        table = Table(
+            str(name), *[f"{count} epochs" for count in epochs], "wall s an epoch", "cpu s an epoch", box=None
+        )
         for candidate in dict.fromkeys(row["candidate"] for row in rows):
             cells, own = [], [row for row in rows if (row["set"], row["candidate"]) == (name, candidate)]
             for count in epochs:
                 found = [float(str(row["auroc"])) for row in own if row["epochs"] == count]
                 cells.append(f"{np.mean(found):.3f} ±{np.std(found):.3f}")
-            each = np.median([float(str(row["cpu"])) / int(str(row["spent"])) for row in own])
-            table.add_row(str(candidate), *cells, f"{each:.2f}")
+            for clock in ("wall", "cpu"):
+                each = np.median([float(str(row[clock])) / int(str(row["spent"])) for row in own])
+                cells.append(f"{each:.2f}")
+            table.add_row(str(candidate), *cells)
         Console(width=140).print(table)
 
 

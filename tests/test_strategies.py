@@ -2,6 +2,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pandas as pd
 import pytest
 import torch
 
+from irp_kedro import strategies
+from irp_kedro.core.detector import BlindSet
 from irp_kedro.datasets.model import read_model, write_model
 from irp_kedro.detectors.differnet import DifferNet
 from irp_kedro.errors import IncompleteRunError, ParameterError, ThresholdUndefinedError
@@ -313,6 +316,21 @@ def test_a_detector_without_epochs_is_not_trained_by_several_processes(
     many = settings.training.model_copy(update={"processes": 2})
     with pytest.raises(ParameterError, match="'gaussian' is trained by one process"):
         list(run_strategy("vanilla", manifest, bank, replace(settings, training=many)))
+
+
+@pytest.mark.skipif(torch.cuda.device_count() > 1, reason="there are two GPUs")
+def test_more_processes_than_gpus_are_refused_before_any_starts(
+    manifest: pd.DataFrame, bank: FeatureBank
+) -> None:
+    settings = loop()
+    settings = replace(settings, training=settings.training.model_copy(update={"processes": 2}))
+    blind = BlindSet.of(manifest, seed=0)
+    detector = DifferNet(torch.zeros(len(blind), 4, 8), settings.detector_settings)
+    detector.features = SimpleNamespace(device=torch.device("cuda"))
+    with pytest.raises(
+        ParameterError, match=r"training\.processes = 2, each on a GPU of its own, but torch sees"
+    ):
+        strategies._observed(detector, lambda _: None, bank, blind, settings)
 
 
 @pytest.mark.slow

@@ -150,19 +150,28 @@ def show(spec: dict[str, Any], ours: list[dict[str, Any]], peers: list[dict[str,
         )
         table.add_row("second run", f"{seconds:.1f}{scaled}", f"{second:.1f}", f"{seconds / second:.1f}")
         console.print(table)
-        rates = Table("views a second", "original", "ours", box=None)
-        for stage in totals[0][1]:
-            rates.add_row(stage, f"{np.median([rate[stage] for _, rate, _ in totals]):.1f}", "")
-        extracted = [run["first"]["extraction"]["views"] / run["first"]["extraction"][clock] for run in ours]
-        trained = [run["second"]["trained_views"] / run["second"]["loop"][clock] for run in ours]
-        rates.add_row("extraction: decode, rotate, features, once", "", f"{np.median(extracted):.1f}")
-        rates.add_row("loop: training, its scorings beside it", "", f"{np.median(trained):.1f}")
-        console.print(rates)
+        console.print(stages(ours, [rates for _, rates, _ in totals], clock))
     aurocs = {"original": [run["auroc"] for run in peers], "ours": [run["first"]["auroc"] for run in ours]}
     for side, values in aurocs.items():
-        console.print(f"AUROC {side}: {', '.join(f'{value:.3f}' for value in values)}")
+        known = [value for value in values if value is not None]
+        spread = f"; mean {np.mean(known):.3f}, deviation {np.std(known):.3f}" if len(known) > 1 else ""
+        console.print(f"AUROC {side}: {', '.join(f'{value:.3f}' for value in known) or 'run in part'}{spread}")
     removed = {"original": [run["removed"] for run in peers], "ours": [run["first"]["removed"] for run in ours]}
     console.print(f"removed: {removed}")
+
+
+def stages(ours: list[dict[str, Any]], theirs: list[dict[str, float]], clock: str) -> Table:
+    """Return the table of views a second by stage; stages are set side by side where both have them."""
+    extracted = [run["first"]["extraction"]["views"] / run["first"]["extraction"][clock] for run in ours]
+    trained = [run["second"]["trained_views"] / run["second"]["loop"][clock] for run in ours]
+    beside = {"features": float(np.median(extracted)), "flow step": float(np.median(trained))}
+    table = Table("views a second", "original", "ours", "ours / original", box=None)
+    for stage in theirs[0]:
+        rate = float(np.median([rates[stage] for rates in theirs]))
+        own = [f"{beside[stage]:.1f}", f"{beside[stage] / rate:.2f}"] if stage in beside else ["", ""]
+        table.add_row(stage, f"{rate:.1f}", *own)
+    table.caption = "ours: features with decoding and rotation, once; flow step with the loop's scorings"
+    return table
 
 
 def main() -> None:

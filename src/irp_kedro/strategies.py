@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 from torch import Tensor
 
 from irp_kedro.core.detector import AnomalyDetector, BlindSet, Rows, Scores
@@ -93,7 +94,7 @@ def run_strategy(
 
     Raises:
         IncompleteRunError: patch features are asked for and not given.
-        ParameterError: several processes are to train a detector that one process trains.
+        ParameterError: several processes are to train a detector that one process trains, or have too few GPUs.
         ThresholdUndefinedError: T x median was asked for and the median score is not positive.
     """
     blind = BlindSet.of(training, seed=settings.seed)
@@ -198,6 +199,11 @@ def _observed(
         raise ParameterError(
             f"training.processes = {processes}, but '{settings.detector}' is trained by one process; "
             "leave it at 1, or use --params detector=differnet"
+        )
+    if detector.features.device.type == "cuda" and processes > torch.cuda.device_count():
+        raise ParameterError(
+            f"training.processes = {processes}, each on a GPU of its own, but torch sees "
+            f"{torch.cuda.device_count()}; ask for at most as many, or use --params device=cpu"
         )
     return _InProcesses(detector, observe, bank, blind.digests, processes)
 

@@ -9,7 +9,11 @@ PROJECT = Path(__file__).parents[2]
 def test_the_growth_benchmark_walks_the_default_loop_on_banks_of_its_own() -> None:
     asked = ["--images", "24", "--extracted", "--threads", "1"]
     done = subprocess.run(
-        [sys.executable, "benchmarks/growth.py", *asked], cwd=PROJECT, capture_output=True, text=True, check=True
+        [sys.executable, "benchmarks/growth.py", *asked],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["extraction"] == told["patches"] == []

@@ -37,7 +37,7 @@ def test_the_smallest_factor_within_the_target_is_chosen(
 ) -> None:
     clean = manifest_of(*[("train", "normal", "")] * 24)
     asked = CalibrationParameters(factors=(0.1, 1000.0), seeds=(0,), false_removal_rate=0.01)
-    table = calibrate_threshold(clean, bank_of(clean), no_patches, asked, *loop(threshold))
+    table = calibrate_threshold(clean, bank_of(clean), no_patches, None, asked, *loop(threshold))
     assert table["chosen"].tolist() == [False, True]
     assert table["false_removal_rate"].tolist()[0] > 0.05
     assert set(table["parameter"]) == {factor}
@@ -47,7 +47,7 @@ def test_the_smallest_factor_within_the_target_is_chosen(
 def test_a_set_not_known_to_be_clean_is_refused(manifest_of: Any, label: str) -> None:
     training = manifest_of(("train", "normal", ""), ("train", label, ""))
     with pytest.raises(ParameterError, match="known to be clean"):
-        calibrate_threshold(training, None, None, CalibrationParameters(), *loop())
+        calibrate_threshold(training, None, None, None, CalibrationParameters(), *loop())
 
 
 def test_beside_a_held_out_judge_nothing_else_is_trained(
@@ -59,4 +59,4 @@ def test_beside_a_held_out_judge_nothing_else_is_trained(
     monkeypatch.setattr(DifferNet, "fit", fit)
     clean = manifest_of(*[("train", "normal", "")] * 12)
     asked = CalibrationParameters(factors=(1000.0,), seeds=(0, 1))
-    assert len(calibrate_threshold(clean, bank_of(clean), no_patches, asked, *loop())) == 1
+    assert len(calibrate_threshold(clean, bank_of(clean), no_patches, None, asked, *loop())) == 1

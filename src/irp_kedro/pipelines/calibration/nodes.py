@@ -24,6 +24,7 @@ def calibrate_threshold(
     training_manifest: pd.DataFrame,
     feature_bank: Any,
     patch_bank: Any,
+    prepared_images: Any,
     calibration: CalibrationParameters,
     detector: str,
     refinement: RefinementParameters,
@@ -57,7 +58,14 @@ def calibrate_threshold(
             seed=seed,
             device=device,
         )
-        *_, last = run_strategy("iterative_refinement", manifest, feature_bank, settings, patches=patch_bank)
+        *_, last = run_strategy(
+            "iterative_refinement",
+            manifest,
+            feature_bank,
+            settings,
+            patches=patch_bank,
+            images=prepared_images,
+        )
         return len(manifest) - len(last.record.kept)
 
     table = false_removals(removed_by, calibration.factors, calibration.seeds, len(manifest))

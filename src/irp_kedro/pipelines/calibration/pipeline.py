@@ -9,7 +9,7 @@ PARAMETERS = ("calibration", "detector", "refinement", "training", "flow", "view
 
 def create_pipeline() -> Pipeline:
     """Return the pipeline: a clean ``training_manifest`` -> ``calibration_table``."""
-    sets = ("training_manifest", "feature_bank", "patch_bank")
+    sets = ("training_manifest", "feature_bank", "patch_bank", "prepared_images")
     return Pipeline(
         [
             Node(
