@@ -14,6 +14,8 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -133,24 +135,57 @@ def show_flow(options: argparse.Namespace, parameters: Parameters, device: torch
     Console(width=170).print(table)
 
 
-def convolution_floors(network: nn.Module, images: Tensor, itemsize: int) -> tuple[float, float, float]:
-    """Return operations of dense convolutions, of depthwise ones, and the bytes that those read and write."""
-    totals = [0.0, 0.0, 0.0]
+@dataclass(frozen=True)
+class Convolution:
+    """What one convolution does in a pass: its operations, and the bytes that it reads and writes."""
 
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if isinstance(module, nn.Conv2d):
-            operations = 2 * output.numel() * module.weight[0].numel()
-            if module.groups == 1:
-                totals[0] += operations
-            else:
-                totals[1] += operations
-                totals[2] += (inputs[0].numel() + output.numel()) * itemsize
+    name: str
+    depthwise: bool
+    operations: float
+    moved: float
 
-    hooks = [module.register_forward_hook(note) for module in network.modules()]
+    def floor(self, rate: float, speed: float) -> float:
+        """Return seconds: a dense one by its operations, a depthwise one by its bytes."""
+        return self.moved / speed if self.depthwise else self.operations / rate
+
+
+def convolutions(network: nn.Module, images: Tensor, itemsize: int) -> list[Convolution]:
+    """Return every convolution of a pass, in order; one that passes several scales counts for each."""
+    found: list[Convolution] = []
+
+    def note(name: str, module: nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        operations = 2 * output.numel() * module.weight[0].numel()
+        moved = (inputs[0].numel() + output.numel()) * itemsize
+        found.append(Convolution(name, module.groups > 1, operations, moved))
+
+    hooks = [
+        module.register_forward_hook(partial(note, name))
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d)
+    ]
     network(images)
     for hook in hooks:
         hook.remove()
-    return totals[0], totals[1], totals[2]
+    return found
+
+
+def show_layers(layers: list[Convolution], rate: float, speed: float) -> None:
+    """Print the convolutions whose floors are the highest, both scales of one together."""
+    table = Table("convolutions, highest floors", "kind", "G operations", "MB moved", "floor ms", box=None)
+    by_name: dict[str, list[Convolution]] = {}
+    for layer in layers:
+        by_name.setdefault(layer.name, []).append(layer)
+    floors = {name: sum(layer.floor(rate, speed) for layer in own) for name, own in by_name.items()}
+    for name in sorted(floors, key=lambda name: -floors[name])[:10]:
+        own = by_name[name]
+        table.add_row(
+            name,
+            "depthwise" if own[0].depthwise else "dense",
+            f"{sum(layer.operations for layer in own) / 1e9:.2f}",
+            f"{sum(layer.moved for layer in own) / 1e6:.1f}",
+            f"{1000 * floors[name]:.2f}",
+        )
+    Console(width=170).print(table)
 
 
 def show_extraction(options: argparse.Namespace, parameters: Parameters, device: torch.device) -> None:
@@ -163,15 +198,15 @@ def show_extraction(options: argparse.Namespace, parameters: Parameters, device:
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, half):
         image = torch.rand(1, 3, size, size, device=device)
         views = rotate(image, angles)
-        dense, depthwise, moved = convolution_floors(backbone, views, 2 if half else 4)
-        floor = dense / matrix_rate(getattr(torch, precision), device) + moved / bandwidth(device)
+        layers = convolutions(backbone, views, 2 if half else 4)
+        rate, speed = matrix_rate(getattr(torch, precision), device), bandwidth(device)
+        show_layers(layers, rate, speed)
+        floor = sum(layer.floor(rate, speed) for layer in layers)
+        dense = sum(layer.operations for layer in layers if not layer.depthwise)
+        moved = sum(layer.moved for layer in layers if layer.depthwise)
         table = Table(f"extraction, {n_views} views of one image, {precision}", "wall ms", "cpu ms", box=None)
-        table.add_row(
-            f"floor: {dense / 1e9:.2f} G operations dense; depthwise {depthwise / 1e9:.2f} G, "
-            f"{moved / 1e6:.0f} MB moved",
-            f"{1000 * floor:.1f}",
-            "",
-        )
+        told = f"floor: {dense / 1e9:.2f} G operations dense; {moved / 1e6:.0f} MB moved by depthwise ones"
+        table.add_row(told, f"{1000 * floor:.1f}", "")
         stages = {"rotation": lambda: rotate(image, angles), "backbone": lambda: backbone(views)}
         if options.compile:
             compiled = torch.compile(backbone)
