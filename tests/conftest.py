@@ -1,20 +1,23 @@
 """What tests of several rooms need."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from irp_kedro.detectors.registry import detector_type
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
-from irp_kedro.features.bank import FeatureBank, FeatureStore
+from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
 from irp_kedro.features.extraction import ExtractionPlan, extract
 from irp_kedro.features.preparation import Preparation, PreparedImages
+from irp_kedro.features.views import even_angles
 from irp_kedro.judges import FeatureLoader, recipe_for
 from irp_kedro.lineage.record import Provenance
 from irp_kedro.parameters import FlowParameters, PatchParameters, TrainingParameters, ViewParameters
@@ -60,10 +63,54 @@ class Surfaces:
         return replace(model, config={**model.config, **stored})
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Tensors are tiny: threads that wait for each other would cost most of the time.
+
+    Features of the same image are the same bits only where the same number of threads makes them.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def no_resolvers_left() -> Iterator[None]:
+    """Forgets what the configuration loader registers for the whole process."""
+    yield
+    for name in ("cell", "data_root", "grid", "lineage_folder", "lineage"):
+        OmegaConf.clear_resolver(name)
+
+
+@pytest.fixture(scope="session")
+def keep_features(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., FeatureBank]:
+    """Puts features (n_images, n_views, n_features), or patches, into a store of their own."""
+
+    def keep(
+        digests: Sequence[str], features: npt.NDArray[Any], *, together: int = 1000, patch_levels: int = 0
+    ) -> FeatureBank:
+        recipe = ExtractionRecipe(
+            backbone="tiny",
+            weights="0" * 16,
+            crop="none",
+            size=32,
+            angles=tuple(even_angles(1 if patch_levels else features.shape[1])),
+            scales=(1.0,),
+            precision="float32",
+            patch_levels=patch_levels,
+        )
+        store = FeatureStore(tmp_path_factory.mktemp("store"))
+        for start in range(0, len(digests), together):
+            shard = slice(start, start + together)
+            store.write_shard(recipe, digests[shard], features[shard].astype(np.float16))
+        return store.open(recipe, digests)
+
+    return keep
+
+
 @pytest.fixture(scope="session")
 def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Surfaces:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # these tensors are tiny
     folder = tmp_path_factory.mktemp("surfaces")
     rng = np.random.default_rng(0)
     paths = {f"{number:032x}": folder / f"{number:02}.png" for number in range(N_SURFACES)}
@@ -85,7 +132,6 @@ def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Surfaces:
     cpu = torch.device("cpu")
     bank, _ = extract(images, plan, store, cpu)
     patches, _ = extract(images, replace(plan, patch_levels=2, finer=True), store, cpu)
-    torch.set_num_threads(before)
     return Surfaces(folder=folder, images=images, bank=bank, patches=patches)
 
 

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from irp_kedro.core.judging import Apart, HeldOut, InSample, Judge, Panel
 from irp_kedro.detectors.registry import BankDetector, detector_type
 from irp_kedro.errors import IncompleteRunError, ParameterError
-from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
+from irp_kedro.features.bank import FeatureBank
 from irp_kedro.features.residence import StreamedViews
 from irp_kedro.judges import FeatureLoader, LoopSettings, build_judge, load_features, resolve_device
 from irp_kedro.parameters import (
@@ -26,36 +26,15 @@ SHAPES = {"pooled": (2, 6), "patches": (16, 4)}  # of an image
 DIGESTS = [f"{number:032x}" for number in range(N_IMAGES)]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These tensors are tiny: threads that wait for each other would cost most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
-def banks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FeatureBank]:
+def banks(keep_features: Any) -> dict[str, FeatureBank]:
     """Features of both kinds; the odd images lie far from the others in both."""
-    store = FeatureStore(tmp_path_factory.mktemp("store"))
     rng = np.random.default_rng(0)
     opened = {}
     for kind, shape in SHAPES.items():
         features = rng.normal(size=(N_IMAGES, *shape))
         features[ODD] += 9.0
-        recipe = ExtractionRecipe(
-            backbone="tiny",
-            weights="0" * 16,
-            crop="none",
-            size=32,
-            angles=(0.0,),
-            scales=(1.0,),
-            precision="float32",
-            patch_levels=int(kind == "patches"),
-        )
-        store.write_shard(recipe, DIGESTS, features.astype(np.float16))
-        opened[kind] = store.open(recipe, DIGESTS)
+        opened[kind] = keep_features(DIGESTS, features, patch_levels=int(kind == "patches"))
     return opened
 
 

@@ -1,13 +1,11 @@
 """A saved model on new images gives the scores that the bank gave, from nothing but its own file."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from irp_kedro.datasets.model import read_model, write_model
 from irp_kedro.detectors.settings import TrainedDetector
@@ -17,15 +15,6 @@ from irp_kedro.scoring import SavedScorer, recipe_of
 from irp_kedro.strategies import score_images
 
 KINDS = ["differnet", "gaussian", "patch_memory", "fine_patch_memory", "soft_patch", "isolation_forest"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Features of the same image are the same bits only where the same number of threads makes them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def reloaded(model: TrainedDetector, folder: Path) -> TrainedDetector:

@@ -1,5 +1,4 @@
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +14,7 @@ from irp_kedro.core.detector import BlindSet
 from irp_kedro.datasets.model import read_model, write_model
 from irp_kedro.detectors.differnet import DifferNet
 from irp_kedro.errors import IncompleteRunError, ParameterError, ThresholdUndefinedError
-from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
+from irp_kedro.features.bank import FeatureBank
 from irp_kedro.judges import LoopSettings
 from irp_kedro.parameters import (
     STRATEGIES,
@@ -28,15 +27,6 @@ from irp_kedro.parameters import (
 from irp_kedro.strategies import CycleResult, ResumePoint, run_strategy, score_images
 
 N_NORMAL, N_ODD = 44, 6
-RECIPE = ExtractionRecipe(
-    backbone="tiny",
-    weights="0" * 16,
-    crop="none",
-    size=32,
-    angles=(0.0, 180.0),
-    scales=(1.0,),
-    precision="float32",
-)
 RULE: dict[str, Any] = {
     "judge": "gaussian",
     "scoring": "held_out",
@@ -53,15 +43,6 @@ RULE: dict[str, Any] = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These tensors are tiny: threads that wait for each other would cost most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def digests() -> list[str]:
     """The last six are those of the odd images."""
@@ -70,14 +51,10 @@ def digests() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def bank(digests: list[str], tmp_path_factory: pytest.TempPathFactory) -> FeatureBank:
-    store = FeatureStore(tmp_path_factory.mktemp("store"))
+def bank(digests: list[str], keep_features: Any) -> FeatureBank:
     features = np.random.default_rng(0).normal(size=(len(digests), 2, 6))
     features[N_NORMAL:] += np.linspace(3, 6, N_ODD)[:, None, None]
-    for start in range(0, len(digests), 20):
-        shard = slice(start, start + 20)
-        store.write_shard(RECIPE, digests[shard], features[shard].astype(np.float16))
-    return store.open(RECIPE, digests)
+    return keep_features(digests, features, together=20)
 
 
 @pytest.fixture(scope="module")
@@ -182,13 +159,10 @@ def test_images_of_equal_bytes_do_not_break_blindness(manifest: pd.DataFrame, ba
 
 
 def test_how_the_store_is_cut_into_shards_changes_nothing(
-    manifest: pd.DataFrame, bank: FeatureBank, tmp_path: Path
+    manifest: pd.DataFrame, bank: FeatureBank, keep_features: Any
 ) -> None:
-    store, backwards = FeatureStore(tmp_path), list(reversed(bank.digests))
-    for start in range(0, len(backwards), 7):
-        part = backwards[start : start + 7]
-        store.write_shard(RECIPE, part, bank.read(part))
-    other = store.open(RECIPE, backwards)
+    backwards = list(reversed(bank.digests))
+    other = keep_features(backwards, bank.read(backwards), together=7)
     assert by_digest(run(manifest, other), manifest) == by_digest(run(manifest, bank), manifest)
 
 

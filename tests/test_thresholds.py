@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
+from irp_kedro.features.bank import FeatureBank
 from irp_kedro.judges import LoopSettings
 from irp_kedro.measuring_parameters import EvaluationParameters
 from irp_kedro.parameters import FlowParameters, RefinementParameters, TrainingParameters, ViewParameters
@@ -12,9 +12,6 @@ from irp_kedro.strategies import CycleResult, run_strategy
 from irp_kedro.thresholds import SettledThreshold, settle_threshold
 
 N_IMAGES, N_NEW, N_FEATURES = 40, 400, 24
-RECIPE = ExtractionRecipe(
-    backbone="tiny", weights="0" * 16, crop="none", size=32, angles=(0.0,), scales=(1.0,), precision="float32"
-)
 SETTINGS = LoopSettings(
     detector="gaussian",
     refinement=RefinementParameters(),
@@ -33,13 +30,10 @@ def manifest() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def bank(manifest: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> FeatureBank:
+def bank(manifest: pd.DataFrame, keep_features: Any) -> FeatureBank:
     """Few good images with many features: a detector that has seen them takes them to be far more usual."""
-    store = FeatureStore(tmp_path_factory.mktemp("store"))
-    features = np.random.default_rng(0).normal(size=(len(manifest), 1, N_FEATURES)).astype(np.float16)
-    digests = list(manifest["digest"])
-    store.write_shard(RECIPE, digests, features)
-    return store.open(RECIPE, digests)
+    features = np.random.default_rng(0).normal(size=(len(manifest), 1, N_FEATURES))
+    return keep_features(list(manifest["digest"]), features)
 
 
 @pytest.fixture(scope="module")

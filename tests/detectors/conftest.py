@@ -1,6 +1,6 @@
 """Small settings and an easy set, for every detector."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,15 +10,6 @@ from irp_kedro.detectors.settings import DetectorSettings
 from irp_kedro.parameters import FlowParameters, TrainingParameters, ViewParameters
 
 N_NORMAL, N_ODD = 36, 4
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These tensors are tiny: threads that wait for each other would cost most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +7,7 @@ import torch
 from irp_kedro.detectors.differnet import DifferNet
 from irp_kedro.detectors.parallel import fit_in_processes
 from irp_kedro.detectors.settings import DetectorSettings
-from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
+from irp_kedro.features.bank import FeatureBank
 from irp_kedro.parameters import TrainingParameters
 
 Settings = Callable[..., DetectorSettings]
@@ -17,19 +16,8 @@ DIGESTS = [f"{number:032x}" for number in range(40)]
 
 
 @pytest.fixture
-def bank(features: torch.Tensor, tmp_path: Path) -> FeatureBank:
-    recipe = ExtractionRecipe(
-        backbone="tiny",
-        weights="0" * 16,
-        crop="none",
-        size=32,
-        angles=(0.0, 90.0, 180.0, 270.0),
-        scales=(1.0,),
-        precision="float32",
-    )
-    store = FeatureStore(tmp_path)
-    store.write_shard(recipe, DIGESTS, features.numpy())
-    return store.open(recipe, DIGESTS)
+def bank(features: torch.Tensor, keep_features: Callable[..., FeatureBank]) -> FeatureBank:
+    return keep_features(DIGESTS, features.numpy())
 
 
 def test_two_processes_train_the_detector_that_one_trains(

@@ -1,14 +1,10 @@
-"""One thread: these tensors are tiny, and threads that wait for each other cost most of the time."""
-
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-import torch
+
+from irp_kedro.features.bank import FeatureStore
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    return FeatureStore(tmp_path / "store")

@@ -38,11 +38,6 @@ def features_of(digests: Sequence[str]) -> Features:
     return np.stack(rows).astype(np.float16)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> FeatureStore:
-    return FeatureStore(tmp_path / "store")
-
-
 def filled(store: FeatureStore, *shards: str) -> FeatureBank:
     for shard in shards:
         store.write_shard(RECIPE, list(shard), features_of(shard))

@@ -48,11 +48,6 @@ def images(tmp_path: Path) -> PreparedImages:
     return set_of(tmp_path / "images", range(7))
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> FeatureStore:
-    return FeatureStore(tmp_path / "store")
-
-
 def test_every_view_of_every_image_gets_its_features(images: PreparedImages, store: FeatureStore) -> None:
     bank, record = extract(images, PLAN, store, CPU)
     features = bank.read(bank.digests)

@@ -1,8 +1,7 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from irp_kedro.datasets.grid_records import CellRecord
 from irp_kedro.errors import GridError, ParameterError
@@ -14,11 +13,7 @@ Write = Callable[[str], Path]
 TWO_LEVELS = "name: mine\nnote: n\naxes: {contamination.level: [0.0, 0.1]}\n"
 
 
-@pytest.fixture(autouse=True)
-def no_resolvers_left() -> Iterator[None]:
-    yield
-    for name in ("cell", "data_root", "grid", "lineage_folder", "lineage"):
-        OmegaConf.clear_resolver(name)
+pytestmark = pytest.mark.usefixtures("no_resolvers_left")
 
 
 def opened(file: Path, root: Path, env: str | None = None) -> Grid:

@@ -3,7 +3,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,14 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from kedro.framework.startup import bootstrap_project
-from omegaconf import OmegaConf
 
 from irp_kedro.datasets.grid_records import CellRecord, GridFolder
 from irp_kedro.grid.work import CellTask, kept_apart, own_nodes, run_cell, shared_nodes
 from irp_kedro.parameters import cell_name, check_parameters, result_digest
 
 PROJECT = Path(__file__).parents[2]
-RESOLVERS = ("cell", "data_root", "grid", "lineage_folder", "lineage")
 
-
-@pytest.fixture(autouse=True)
-def no_resolvers_left() -> Iterator[None]:
-    yield
-    for name in RESOLVERS:
-        OmegaConf.clear_resolver(name)
+pytestmark = pytest.mark.usefixtures("no_resolvers_left")
 
 
 @pytest.fixture

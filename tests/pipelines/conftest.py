@@ -6,17 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
-
-RECIPE = ExtractionRecipe(
-    backbone="tiny",
-    weights="0" * 16,
-    crop="none",
-    size=32,
-    angles=(0.0,),
-    scales=(1.0,),
-    precision="float32",
-)
+from irp_kedro.features.bank import FeatureBank
 
 
 @pytest.fixture
@@ -46,16 +36,13 @@ def no_patches(tmp_path: Path) -> FeatureBank:
 
 
 @pytest.fixture
-def bank_of(tmp_path: Path) -> Callable[..., FeatureBank]:
+def bank_of(keep_features: Callable[..., FeatureBank]) -> Callable[..., FeatureBank]:
     """Builds a bank of random features for a manifest; row ``odd`` lies far from the others."""
 
     def build(manifest: pd.DataFrame, odd: int | None = None) -> FeatureBank:
         features = np.random.default_rng(0).normal(size=(len(manifest), 1, 4))
         if odd is not None:
             features[odd] += 20
-        store = FeatureStore(tmp_path / "store")
-        digests = list(manifest["digest"])
-        store.write_shard(RECIPE, digests, features.astype(np.float16))
-        return store.open(RECIPE, digests)
+        return keep_features(list(manifest["digest"]), features)
 
     return build

@@ -2,31 +2,21 @@
 
 import contextlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from omegaconf import OmegaConf
 
 PROJECT = Path(__file__).parents[2]
 
-RESOLVERS = ("cell", "data_root", "grid", "lineage_folder", "lineage")
-
 # Runs the pipelines named (all, where none is) below a data root; returns what the terminal showed.
 RunProject = Callable[..., str]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These tensors are tiny: threads that wait for each other would cost most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+# Spells parameters as ``--params`` takes them.
+Spelt = Callable[[Mapping[str, Any]], str]
 
 
 @pytest.fixture(scope="session")
@@ -64,8 +54,15 @@ def make_dvc_repository() -> Callable[[Path], None]:
     return make
 
 
+@pytest.fixture(scope="session")
+def spelt() -> Spelt:
+    return lambda parameters: ",".join(f"{key}={value}" for key, value in parameters.items())
+
+
 @pytest.fixture(scope="module")
-def run_project(tiny: dict[str, Any], make_dvc_repository: Callable[[Path], None]) -> Iterator[RunProject]:
+def run_project(
+    tiny: dict[str, Any], make_dvc_repository: Callable[[Path], None], no_resolvers_left: None
+) -> RunProject:
     bootstrap_project(PROJECT)
 
     def run(data_root: Path, *pipelines: str, **asked: Any) -> str:
@@ -77,6 +74,4 @@ def run_project(tiny: dict[str, Any], make_dvc_repository: Callable[[Path], None
             session.run(pipeline_names=list(pipelines) or None)
         return terminal.getvalue()
 
-    yield run
-    for name in RESOLVERS:
-        OmegaConf.clear_resolver(name)
+    return run

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
-from omegaconf import OmegaConf
 
 from irp_kedro.cli import cli
 
@@ -13,18 +12,17 @@ PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def calibrate(tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def calibrate(
+    tiny: dict[str, Any], spelt: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_resolvers_left: None
+) -> Any:
     monkeypatch.chdir(PROJECT)
     bootstrap_project(PROJECT)
 
     def call(*options: str, **params: Any) -> Any:
         asked = {**tiny, "data_root": tmp_path, **params}
-        spelt = ",".join(f"{key}={value}" for key, value in asked.items())
-        return CliRunner().invoke(cli, ["irp", "calibrate", "--params", spelt, *options])
+        return CliRunner().invoke(cli, ["irp", "calibrate", "--params", spelt(asked), *options])
 
-    yield call
-    for name in ("cell", "data_root"):
-        OmegaConf.clear_resolver(name)
+    return call
 
 
 def test_calibration_names_a_factor_by_its_false_removals(calibrate: Any) -> None:

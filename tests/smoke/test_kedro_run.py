@@ -35,6 +35,7 @@ N_TEST = 8 + 8  # the other half of the defects was the pool
 N_UNLABELLED = 20
 
 RunProject = Callable[..., str]
+Spelt = Callable[[dict[str, Any]], str]
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,6 @@ class Run:
 
     def json(self, name: str) -> Any:
         return json.loads(self.path(name).read_text(encoding="utf-8"))
-
-
-def spelt(parameters: dict[str, Any]) -> str:
-    return ",".join(f"{key}={value}" for key, value in parameters.items())
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -86,7 +83,9 @@ def before(project: Path) -> dict[str, str]:
 def whole(
     project: Path,
     before: dict[str, str],
+    *,
     tiny: dict[str, Any],
+    spelt: Spelt,
     tmp_path_factory: pytest.TempPathFactory,
     make_dvc_repository: Callable[[Path], None],
 ) -> Run:
@@ -116,7 +115,9 @@ def again(whole: Run, run_project: RunProject, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module")
-def piecewise(run_project: RunProject, tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
+def piecewise(
+    run_project: RunProject, tiny: dict[str, Any], spelt: Spelt, tmp_path_factory: pytest.TempPathFactory
+) -> Run:
     """One pipeline at a time, each in a session of its own, into an empty data root."""
     root = tmp_path_factory.mktemp("piecewise")
     with pytest.MonkeyPatch.context() as patch:

@@ -36,7 +36,7 @@ def root(run_project: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def irp(root: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Command:
+def irp(root: Path, tiny: dict[str, Any], spelt: Any, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.chdir(PROJECT)
     monkeypatch.setenv("COLUMNS", "200")
     bootstrap_project(PROJECT)
@@ -235,7 +235,9 @@ def test_the_cell_of_the_records_does_not_follow_the_folder_of_the_files(
 def test_a_run_killed_between_cycles_goes_on_and_ends_as_an_unbroken_one(
     irp: Command,
     run_project: Any,
+    *,
     tiny: dict[str, Any],
+    spelt: Any,
     make_dvc_repository: Any,
     tmp_path: Path,
 ) -> None:
@@ -268,10 +270,6 @@ def test_a_run_killed_between_cycles_goes_on_and_ends_as_an_unbroken_one(
 def weights(root: Path, strategy: str) -> str:
     (model,) = root.glob(f"06_models/*/{strategy}/model.safetensors")
     return weights_digest(model)
-
-
-def spelt(parameters: dict[str, object]) -> str:
-    return ",".join(f"{key}={value}" for key, value in parameters.items())
 
 
 def test_file_names_with_brackets_are_shown_as_they_are(run_project: Any, irp: Command, tmp_path: Path) -> None:
