@@ -182,6 +182,19 @@ def test_patches_are_a_bank_of_their_own_beside_the_one_that_all_share(cells_of:
     assert plain.banks[0] == patches.banks[0]
 
 
+def test_patches_of_other_turns_are_other_features(cells_of: CellsOf) -> None:
+    upright, turned = cells_of(axes={"patches.turns": [1, 4]})
+    assert upright.banks[0] == turned.banks[0]
+    assert upright.banks[1] != turned.banks[1]
+
+
+def test_finer_patches_lie_beside_the_coarse_ones_that_cells_share(cells_of: CellsOf) -> None:
+    judges = [["patch_memory", "gaussian"], ["patch_memory", "fine_patch_memory", "gaussian"]]
+    coarse, fine = cells_of(axes={"refinement.judge": judges})
+    assert fine.banks[:2] == coarse.banks
+    assert len(fine.banks) == 3
+
+
 def test_the_study_of_recovery_is_a_grid(base: dict[str, Any]) -> None:
     plan = read_plan(PROJECT / "studies" / "recovery" / "grid.yml", {"images": "/disk"})
     cells = expand(plan, base, {})
@@ -196,6 +209,8 @@ def test_the_paper_s_grid_has_two_hundred_and_ten_cells_and_seven_banks(base: di
     cells = expand(plan, base, {})
     assert len(cells) == 7 * 6 * 5
     assert len({cell.banks for cell in cells}) == 7
+    wanted = {(cell.parameters.evaluation.maps, cell.parameters.evaluation.threshold_scores) for cell in cells}
+    assert wanted == {("none", "in_sample")}
 
 
 def test_the_base_of_a_grid_is_left_as_it_was(cells_of: CellsOf, base: dict[str, Any]) -> None:

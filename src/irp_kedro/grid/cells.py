@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from irp_kedro.config_loader import checked
-from irp_kedro.detectors.registry import needs_patches
+from irp_kedro.detectors.registry import DETECTORS, needs_patches
 from irp_kedro.errors import GridError, ParameterError
 from irp_kedro.grid.axes import Labels, group_of, keys_of, set_name, variant_of
 from irp_kedro.grid.overrides import dotted, merged, nested
@@ -60,9 +60,13 @@ class GridCell:
             "precision": told.features.precision,
         }
         pooled = [told.preparation.size, told.views.bank, told.features.scales]
+        patches: list[object] = [told.patches.size, told.patches.levels, told.patches.turns]
+        asking = [told.detector, *told.refinement.judge]
         kinds = [{"pooled": pooled}]
-        if needs_patches([told.detector, *told.refinement.judge]):
-            kinds.append({"patches": [told.patches.size, told.patches.levels]})
+        if needs_patches(asking):
+            kinds.append({"patches": patches})
+        if any(DETECTORS[name].features == "fine_patches" for name in asking):
+            kinds.append({"fine_patches": patches})  # beside the others in the store
         return tuple(_digest({**images, **kind}) for kind in kinds)
 
 
