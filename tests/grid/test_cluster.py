@@ -13,6 +13,7 @@ from irp_kedro.errors import GridError
 from irp_kedro.grid.cluster import (
     GPU,
     THREAD_VARIABLES,
+    count_workers,
     dashboard_address,
     local_client,
     remote_client,
@@ -35,6 +36,7 @@ def test_workers_are_processes_that_know_how_many_threads_they_have() -> None:
         trimmed = client.run(variable, "MALLOC_TRIM_THRESHOLD_")
         pids = set(client.run(os.getpid).values())
         told = worker_resources(client)
+        assert (count_workers(client, gpus=False), count_workers(client, gpus=True)) == (2, 0)
         assert dashboard_address(client).startswith("http://")
     assert {value for values in found.values() for value in values.values()} == {"3"}
     assert len(pids - {os.getpid()}) == 2
@@ -62,6 +64,7 @@ def test_where_there_are_gpus_each_cell_has_one_to_itself(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     with local_client(workers=2, threads=1, gpus=True) as client:
         assert [resources["GPU"] for resources in worker_resources(client)] == [1, 1]
+        assert count_workers(client, gpus=True) == 2
         futures = [client.submit(who_am_i, resources=GPU, pure=False) for _ in range(4)]
         wait(futures)
         seen = client.gather(futures)

@@ -42,6 +42,13 @@ def test_a_plan_shows_every_cell_with_its_axes_and_its_state(cells_of: CellsOf, 
     assert "about 0:00:30 with 2 workers" in shown(screen)
 
 
+def test_time_by_assumed_rates_is_not_shared_among_the_workers_of_this_machine(cells_of: CellsOf) -> None:
+    state = GridState(cells=cells_of(seeds=[0, 1]), records={})
+    forecast = Estimate(seconds=60.0, basis="rates assumed for a GPU", assumed=True)
+    said = describe_plan(state, forecast, workers=2)
+    assert said.endswith("Time: about 0:01:00 of one worker (rates assumed for a GPU).")
+
+
 def test_a_plan_says_when_there_is_nothing_to_tell_the_time_from(cells_of: CellsOf) -> None:
     state = GridState(cells=cells_of(), records={})
     assert "Time: unknown" in describe_plan(state, Estimate(seconds=None, basis="nothing"), workers=1)

@@ -2,10 +2,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 from irp_kedro.datasets.grid_records import CellRecord
 from irp_kedro.grid.cells import GridCell
-from irp_kedro.grid.estimate import Estimate, GridState, estimate, share_cores, usable_cores
+from irp_kedro.grid.estimate import Estimate, GridState, count_gpus, estimate, share_cores, usable_cores
 from irp_kedro.grid.plan import AssumedCost
 
 CellsOf = Callable[..., list[GridCell]]
@@ -56,6 +57,7 @@ def test_assumed_rates_count_every_view_of_bank_training_and_scores(cells_of: Ce
             "contamination": {"level": 0.5},
             "views": {"bank": 4, "train": 2, "score": 3},
             "training": {"epochs": 5},
+            "evaluation": {"maps": "none", "threshold_scores": "in_sample"},
         },
         seeds=[0, 1],
     )
@@ -64,7 +66,48 @@ def test_assumed_rates_count_every_view_of_bank_training_and_scores(cells_of: Ce
     views_per_image = 4 * 5 * 2 + 4 * 3 / 3
     expected = 50 * 4 / 100 + 2 * 20 * views_per_image / 10
     told = estimate(state_of(cells), AssumedCost.model_validate(ASSUMED))
-    assert (told.seconds, told.basis) == (pytest.approx(expected), "assumed")
+    assert (told.seconds, told.basis, told.assumed) == (pytest.approx(expected), "assumed", True)
+
+
+def seconds_of(cells: list[GridCell]) -> float:
+    told = estimate(state_of(cells), AssumedCost.model_validate(ASSUMED)).seconds
+    assert told is not None
+    return told
+
+
+def with_evaluation(**asked: Any) -> dict[str, Any]:
+    views, training = {"train": 2, "score": 3, "bank": 4}, {"epochs": 5}
+    evaluation = {"maps": "none", "threshold_scores": "in_sample", "held_out_fraction": 0.4, "map_views": 2}
+    return {
+        "contamination": {"level": 0.5},
+        "views": views,
+        "training": training,
+        "evaluation": {**evaluation, **asked},
+    }
+
+
+def test_a_threshold_from_held_out_images_takes_a_training_of_its_own_for_each_strategy_and_the_oracle(
+    cells_of: CellsOf,
+) -> None:
+    without, held_out = (
+        seconds_of(cells_of(with_evaluation(threshold_scores=name))) for name in ("in_sample", "held_out")
+    )
+    # Of 20 training images 12 are trained on for 5 x 2 views, and 8 are scored: 3 views, a third as dear.
+    assert held_out - without == pytest.approx(4 * (12 * 10 + 8 * 1) / 10)
+
+
+def test_a_detector_that_leaves_each_image_out_itself_is_trained_for_no_threshold(cells_of: CellsOf) -> None:
+    one, other = (
+        seconds_of(cells_of({"detector": "patch_memory", **with_evaluation(threshold_scores=name)}))
+        for name in ("in_sample", "held_out")
+    )
+    assert one == other
+
+
+def test_heat_maps_follow_every_test_image_back_for_each_strategy(cells_of: CellsOf) -> None:
+    without, maps = (seconds_of(cells_of(with_evaluation(maps=name))) for name in ("none", "all"))
+    # 30 of 50 images are not trained on: 2 views, forward and twice as dear backward, at 100 a second.
+    assert maps - without == pytest.approx(3 * 30 * 2 * 3 / 100)
 
 
 def test_a_detector_that_judges_itself_scores_in_every_cycle(cells_of: CellsOf) -> None:
@@ -106,6 +149,14 @@ def test_workers_and_threads_together_take_the_cores_and_no_more(
 ) -> None:
     monkeypatch.setattr("irp_kedro.grid.estimate.usable_cores", lambda: cores)
     assert share_cores(**asked) == expected
+
+
+@pytest.mark.parametrize(("device", "expected"), [("auto", 3), ("cuda", 3), ("cpu", 0), ("cuda:1", 0)])
+def test_gpus_count_where_the_device_may_be_any_of_them(
+    monkeypatch: pytest.MonkeyPatch, device: str, expected: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert count_gpus(device) == expected
 
 
 def test_there_is_a_core() -> None:

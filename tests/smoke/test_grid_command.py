@@ -16,7 +16,13 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
+import torch
 import yaml
+from click.testing import CliRunner
+from omegaconf import OmegaConf
+
+from irp_kedro.cli import cli
+from irp_kedro.grid.cluster import local_client
 
 PROJECT = Path(__file__).parents[2]
 N_IMAGES = 24 + 8 + 16  # of the tiny sample
@@ -242,6 +248,39 @@ def test_without_the_extra_a_grid_can_be_planned_and_says_what_to_install_where_
     ]
     assert [done.returncode for done in told] == [0, 1]
     assert "'distributed' is not installed: pip install 'irp-kedro[grid]'" in told[1].stderr
+
+
+@pytest.fixture
+def planned(
+    file_of: Callable[..., Path], new_root: Callable[[], Root], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., int]]:
+    """With how many workers a plan of eight cells reckons, made in this process."""
+    monkeypatch.chdir(PROJECT)
+    file, root = file_of(seeds=[0, 1, 2, 3]), new_root()
+
+    def call(device: str, *options: str) -> int:
+        asked = [*options, "--params", f"data_root={root.path},device={device}"]
+        done = CliRunner().invoke(cli, ["irp", "grid", "--grid", str(file), "--dry-run", "--json", *asked])
+        assert done.exit_code == 0, done.output
+        return int(json.loads(done.stdout)["estimate"]["workers"])
+
+    yield call
+    for name in ("cell", "data_root", "grid", "lineage_folder", "lineage"):
+        OmegaConf.clear_resolver(name)
+
+
+def test_a_plan_reckons_with_one_worker_a_gpu_where_cells_run_on_them(
+    planned: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr("irp_kedro.grid.estimate.usable_cores", lambda: 5)
+    assert [planned("auto"), planned("cuda"), planned("cpu")] == [3, 3, 5]
+    assert planned("auto", "--workers", "9") == 8  # no more than there are cells
+
+
+def test_a_plan_reckons_with_the_workers_of_its_scheduler(planned: Callable[..., int]) -> None:
+    with local_client(workers=3, threads=1, gpus=False) as client:
+        assert planned("cpu", "--scheduler", client.scheduler.address) == 3
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def grid(
     with explained(traceback=traceback):
         asked = open_grid(Path.cwd(), file, env=env, params=params, variables=_pairs(variables))
         if dry_run:
-            _show_plan(asked, workers, as_json=as_json)
+            _show_plan(asked, workers, scheduler, as_json=as_json)
             return
         try:
             failed = _run(asked, workers, threads, scheduler, as_json=as_json)
@@ -74,20 +74,41 @@ def _pairs(variables: tuple[str, ...]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in variables)
 
 
-def _show_plan(asked: "Grid", workers: int | None, *, as_json: bool) -> None:
+def _show_plan(asked: "Grid", workers: int | None, scheduler: str, *, as_json: bool) -> None:
     from rich.console import Console
 
     from irp_kedro.grid.display import as_rows, show_plan
-    from irp_kedro.grid.estimate import estimate, share_cores
+    from irp_kedro.grid.estimate import estimate
 
     state = asked.state()
     forecast = estimate(state, asked.plan.cost)
-    count, _ = share_cores(workers=workers or 0, threads=0, cells=len(state.todo))
+    count = _count_workers(asked, workers, scheduler) if state.todo else 1
     if as_json:
         told = {"seconds": forecast.seconds, "basis": forecast.basis, "workers": count}
         click.echo(json.dumps({"grid": asked.plan.name, "cells": as_rows(state), "estimate": told}, indent=2))
         return
     show_plan(Console(), asked.plan.name, state, forecast, workers=count)
+
+
+def _count_workers(asked: "Grid", workers: int | None, scheduler: str) -> int:
+    """Return how many workers of a run would have something to do."""
+    if scheduler:
+        with _client(asked, None, None, scheduler) as (client, told):
+            from irp_kedro.grid.cluster import count_workers
+
+            count = count_workers(client, gpus=told["resources"] is not None)
+    else:
+        count, _, _ = _share(asked, workers, None)
+    return min(count, len(asked.state().todo))
+
+
+def _share(asked: "Grid", workers: int | None, threads: int | None) -> tuple[int, int, bool]:
+    """Return workers and threads of each on this machine, and whether each has a GPU of its own."""
+    from irp_kedro.grid.estimate import count_gpus, share_cores
+
+    todo, gpus = len(asked.state().todo), count_gpus(asked.cells[0].parameters.device)
+    count, each = share_cores(workers=workers or min(gpus, todo), threads=threads or 0, cells=todo)
+    return count, each, gpus > 0
 
 
 def _run(
@@ -137,19 +158,16 @@ def _client(
         raise GridError(
             f"A grid runs on Dask, and '{error.name}' is not installed: pip install 'irp-kedro[grid]'"
         ) from error
-    from irp_kedro.grid.estimate import share_cores
-
-    device, todo = asked.cells[0].parameters.device, len(asked.state().todo)
     if scheduler:
+        device = asked.cells[0].parameters.device
         with cluster.remote_client(scheduler, gpus=device == "cuda") as client:
             offers = any(offered.get("GPU") for offered in cluster.worker_resources(client))
             gpus = device == "cuda" or (device == "auto" and offers)
             yield client, {"threads": threads or 0, "resources": cluster.GPU if gpus else None}
         return
-    here = cluster.count_gpus() if device in {"auto", "cuda"} else 0
-    count, each = share_cores(workers=workers or min(here, todo), threads=threads or 0, cells=todo)
-    with cluster.local_client(workers=count, threads=each, gpus=here > 0) as client:
-        yield client, {"threads": each, "resources": cluster.GPU if here else None}
+    count, each, gpus = _share(asked, workers, threads)
+    with cluster.local_client(workers=count, threads=each, gpus=gpus) as client:
+        yield client, {"threads": each, "resources": cluster.GPU if gpus else None}
 
 
 def _execute(asked: "Grid", client: "Client", told: Mapping[str, Any], terminal: Any) -> None:  # noqa: ANN401

@@ -101,16 +101,15 @@ def worker_resources(client: Client) -> list[Mapping[str, float]]:
     return [worker["resources"] for worker in workers.values()]
 
 
+def count_workers(client: Client, *, gpus: bool) -> int:
+    """Return how many workers there are, or how many of them offer a GPU."""
+    offered = worker_resources(client)
+    return len([resources for resources in offered if resources.get("GPU")]) if gpus else len(offered)
+
+
 def dashboard_address(client: Client) -> str:
     """Return where Dask's dashboard is, or nothing where there is none."""
     return str(client.dashboard_link) if _has_dashboard() else ""
-
-
-def count_gpus() -> int:
-    """Return how many CUDA devices this process sees."""
-    import torch  # noqa: PLC0415 - takes seconds to load
-
-    return torch.cuda.device_count()
 
 
 def _has_dashboard() -> bool:

@@ -50,6 +50,8 @@ def describe_plan(state: GridState, forecast: Estimate, *, workers: int) -> str:
         return lines[0]
     if forecast.seconds is None:
         lines.append(f"Time: unknown ({forecast.basis}).")
+    elif forecast.assumed:
+        lines.append(f"Time: about {as_time(forecast.seconds)} of one worker ({forecast.basis}).")
     else:
         lines.append(
             f"Time: about {as_time(forecast.seconds / workers)} with {workers} "
