@@ -3,7 +3,7 @@ import pytest
 
 from irp_kedro.reporting.charts import Chart, Series
 from irp_kedro.reporting.grid_figures import by_set, by_source, impact, removals
-from irp_kedro.reporting.paper import paper_results
+from irp_kedro.reporting.paper import FILE, MEAN, paper_results
 
 
 def cells(*sets: tuple[str, str], seeds: tuple[int, ...] = (0, 1), variant: str = "-") -> pd.DataFrame:
@@ -41,7 +41,7 @@ def series(chart: Chart, panel: int = 0) -> dict[str, Series]:
 
 
 def test_figure_1_is_the_mean_over_all_sets_of_vanilla_refinement_and_oracle() -> None:
-    chart = impact(cells(PILL, SCREW, MINE))
+    chart = impact(cells(PILL, SCREW, MINE), paper_results())
     assert titles(chart) == ["mean of 3 sets"]
     lines = series(chart)
     assert list(lines) == ["vanilla", "iterative refinement", "oracle"]
@@ -54,14 +54,44 @@ def test_figure_1_is_the_mean_over_all_sets_of_vanilla_refinement_and_oracle() -
 def test_a_level_that_a_set_lacks_has_no_mean_over_sets() -> None:
     whole = cells(PILL, SCREW)
     partly = whole[~((whole["set"] == "screw") & (whole["level"] == 0.3))]
-    assert series(impact(partly))["vanilla"].x == [0.0]
+    assert series(impact(partly, paper_results()))["vanilla"].x == [0.0]
 
 
 def test_figure_3_has_a_panel_a_source_with_the_mean_over_its_classes() -> None:
-    chart = by_source(cells(PILL, SCREW, MINE))
+    chart = by_source(cells(PILL, SCREW, MINE), paper_results())
     assert titles(chart) == ["mvtec_ad, mean of 2 sets", "image_folder"]
-    assert len(series(chart)) == 4
+    assert len(series(chart)) == 5
+    assert len(series(chart, 1)) == 4
     assert series(chart)["oracle"].y == pytest.approx([0.86, 0.56])
+
+
+THEIRS = "iterative refinement, the paper's"
+
+
+def test_figures_1_and_3_show_the_paper_s_mean_over_the_same_sets() -> None:
+    both = cells(PILL, SCREW, ("ksdd2", "ksdd2"))
+    line = series(impact(both, paper_results()))[THEIRS]
+    assert (line.x[0], line.y[0]) == (0.0, pytest.approx((0.8888 + 0.8938 + 0.9403) / 3))
+    sources = by_source(both, paper_results())
+    assert series(sources)[THEIRS].y[0] == pytest.approx((0.8888 + 0.8938) / 2)
+    assert series(sources, 1)[THEIRS].y[0] == 0.9403
+
+
+def test_the_mean_of_the_six_classes_is_what_the_paper_prints_but_for_its_rounding() -> None:
+    paper = pd.read_csv(FILE, comment="#", keep_default_na=False)
+    printed = paper[paper["product_class"] == MEAN]
+    names = paper.loc[(paper["dataset"] == "mvtec_ad") & (paper["product_class"] != MEAN), "product_class"]
+    six = cells(*[("mvtec_ad", name) for name in names.unique()])
+    line = series(by_source(six, paper))[THEIRS]
+    assert line.x == pytest.approx((100 * printed["level"]).tolist())
+    assert line.y == pytest.approx(printed["auroc"].tolist(), abs=2e-4)
+
+
+def test_the_paper_s_mean_stands_beside_no_other_sets_and_no_other_meaning_of_a_level() -> None:
+    others = cells(PILL, MINE), cells(PILL, SCREW).assign(definition="added_fraction")
+    for table in others:
+        assert THEIRS not in series(impact(table, paper_results()))
+        assert THEIRS not in series(by_source(table, paper_results()), -1)
 
 
 def test_figure_4_has_a_panel_a_set_and_the_paper_s_line_where_it_has_one() -> None:
@@ -92,11 +122,10 @@ def test_detectors_have_panels_of_their_own() -> None:
 
 
 def test_one_seed_has_no_bars() -> None:
-    assert series(impact(cells(PILL, seeds=(0,))))["vanilla"].low == ()
+    assert series(impact(cells(PILL, seeds=(0,)), paper_results()))["vanilla"].low == ()
 
 
 def test_cells_without_labels_make_charts_without_panels() -> None:
     unlabelled = cells(MINE).assign(image_auroc=float("nan"), bad_removed=float("nan"))
-    for chart in (impact(unlabelled), by_source(unlabelled), by_set(unlabelled, paper_results())):
-        assert chart.panels == ()
-    assert removals(unlabelled, paper_results()).panels == ()
+    for draw in (impact, by_source, by_set, removals):
+        assert draw(unlabelled, paper_results()).panels == ()

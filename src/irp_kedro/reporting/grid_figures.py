@@ -22,22 +22,26 @@ from irp_kedro.reporting.grid_tables import ONLY_VARIANT, REFINED, named_sets
 IMPACT = ("vanilla", REFINED, "oracle")
 
 
-def impact(cells: pd.DataFrame) -> Chart:
+def impact(cells: pd.DataFrame, paper: pd.DataFrame) -> Chart:
     """Return the mean over all sets: what contamination costs, and what refinement wins back (Figure 1).
 
-    A level that a set lacks is left out: its mean would be over other sets.
+    A level that a set lacks is left out: its mean would be over other sets. The paper's own is in grey where it
+    has all of the sets.
     """
     panels = [
-        _panel(title, "image AUROC", _lines(_over_sets(rows), IMPACT))
+        _panel(title, "image AUROC", [*_lines(_over_sets(rows), IMPACT), *_papers_mean(paper, rows)])
         for title, rows in _experiments(cells, _mean_over_sets(cells))
     ]
     return _chart("What contamination costs (the paper's Figure 1)", "mean AUROC over all sets", panels)
 
 
-def by_source(cells: pd.DataFrame) -> Chart:
-    """Return AUROC by level and strategy, one panel a source: the mean over its classes (Figure 3)."""
+def by_source(cells: pd.DataFrame, paper: pd.DataFrame) -> Chart:
+    """Return AUROC by level and strategy, one panel a source: the mean over its classes (Figure 3).
+
+    The paper's own is in grey where it has all of the classes.
+    """
     panels = [
-        _panel(title, "image AUROC", _lines(_over_sets(rows)))
+        _panel(title, "image AUROC", [*_lines(_over_sets(rows)), *_papers_mean(paper, rows)])
         for source in dict.fromkeys(cells["dataset"])
         for title, rows in _experiments(*_of_source(cells, source))
     ]
@@ -141,6 +145,17 @@ def _papers(paper: pd.DataFrame, set_name: str, column: str, name: str, symbol: 
         return []
     told = rows.assign(mean=rows[column].astype(float), std=float("nan"))
     return [_line(told, name, GREY, symbol, dashed=True)]
+
+
+def _papers_mean(paper: pd.DataFrame, cells: pd.DataFrame) -> list[Series]:
+    """Return the paper's mean over the sets of these cells, where it has all and a level means the same."""
+    theirs, sets = paper.assign(set=named_sets(paper)), set(cells["set"])
+    theirs = theirs[theirs["set"].isin(sets)]
+    if set(theirs["set"]) != sets or set(cells["definition"]) != {"pool_fraction"}:
+        return []
+    mean = theirs.astype({"auroc": float}).groupby("level")["auroc"].mean()
+    told = mean.rename("mean").reset_index().assign(std=float("nan"))
+    return [_line(told, "iterative refinement, the paper's", GREY, "cross", dashed=True)]
 
 
 def _panel(title: str, y_label: str, series: Sequence[Series]) -> Panel:

@@ -23,10 +23,10 @@ def tabulate_grid(
 
 
 def draw_grid(grid_results: pd.DataFrame, paper_results: pd.DataFrame) -> tuple[Any, Any, Any, Any]:
-    """Return the paper's Figures 1, 3, 4 and 5 from these cells."""
+    """Return the paper's Figures 1, 3, 4 and 5 from these cells, its own lines in grey."""
     return (
-        grid_figures.impact(grid_results),
-        grid_figures.by_source(grid_results),
+        grid_figures.impact(grid_results, paper_results),
+        grid_figures.by_source(grid_results, paper_results),
         grid_figures.by_set(grid_results, paper_results),
         grid_figures.removals(grid_results, paper_results),
     )
