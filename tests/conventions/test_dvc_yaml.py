@@ -1,5 +1,6 @@
 """dvc.yaml and the study's say what catalog, parameters and code say."""
 
+import itertools
 import shlex
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ from irp_kedro.settings import CONFIG_LOADER_ARGS
 
 PROJECT = Path(__file__).parents[2]
 CONF = PROJECT / "conf"
+STUDY = "studies/contamination/dvc.yaml"
 PIPELINES = register_pipelines()
 
 Stages = dict[str, PipelineStage]
@@ -38,10 +40,11 @@ TRACKED: dict[str, dict[str, set[str]]] = {
     "refinement": {
         "parameters": set(),  # all of them, to write down which experiment this is
     },
-    # The dataset comes from the study's params.yaml; a review is part of refinement.
+    # The dataset and the seed come from the study's params.yaml; a review is part of refinement.
     "bank": {"dataset": set(), "refinement.review": set()},
     "cell": {
         "dataset": set(),
+        "seed": set(),
         "refinement.review": set(),
         "reporting.near_images": set(),
         "contamination": {f"contamination.{key}" for key in ("definition", "on_shortage", "split_seed")},
@@ -89,7 +92,7 @@ def stages() -> Stages:
 @pytest.fixture
 def study() -> Stages:
     """The stages of the study that run pipelines."""
-    return {name: stage for name, stage in load("studies/contamination/dvc.yaml").items() if "@" in name}
+    return {name: stage for name, stage in load(STUDY).items() if "@" in name}
 
 
 def kind(stage: PipelineStage) -> str:
@@ -296,7 +299,7 @@ def test_metrics_are_those_of_the_catalog(stages: Stages) -> None:
 
 
 def test_plots_show_outs_of_the_stages_beside_them() -> None:
-    for path in ("dvc.yaml", "studies/contamination/dvc.yaml"):
+    for path in ("dvc.yaml", STUDY):
         outs = {PROJECT / out for stage in load(path).values() for out in outs_of(stage)}
         plots = yaml.safe_load((PROJECT / path).read_text(encoding="utf-8"))["plots"]
         shown = {
@@ -313,6 +316,18 @@ def test_the_outs_of_the_study_are_the_folders_of_each_cell_in_every_layer(study
         layers = {path.relative_to(command["data_root"]).parts[0] for path in written}
         assert outs_of(stage) == {f"{command['data_root']}/{layer}/{command['cell']}" for layer in layers}
         assert all(command["cell"] in path.parts for path in written)
+
+
+def test_the_study_runs_every_class_at_every_level_with_every_seed(study: Stages) -> None:
+    folder = PROJECT / "studies" / "contamination"
+    told = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    cells = [asked(stage) for stage in study.values() if kind(stage) == "cell"]
+    keys = ("dataset.product_class", "contamination.level", "seed")
+    expected = itertools.product(told["classes"], told["levels"], told["seeds"])
+    assert [tuple(cell[key] for key in keys) for cell in cells] == [tuple(map(str, cell)) for cell in expected]
+    assert len({cell["cell"] for cell in cells}) == len(cells)
+    (tracked,) = (dep.params for dep in load(STUDY)["tables"].deps if isinstance(dep, ParamsDependency))
+    assert set(tracked) == told.keys() - {"source"}
 
 
 def test_what_all_cells_of_the_study_share_is_an_out_of_none(study: Stages) -> None:

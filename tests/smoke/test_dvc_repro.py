@@ -230,14 +230,14 @@ def test_a_repro_killed_in_extraction_goes_on_from_the_images_already_done(repro
 
 
 def test_the_study_runs_by_its_own_name_and_extracts_each_image_once(reproduced: Clone) -> None:
-    assert reproduced.repro(STUDY) == {"bank@sample", "cell@sample-0.1", "cell@sample-0.3", "tables"}
+    assert reproduced.repro(STUDY) == {"bank@sample", "cell@sample-0.1-0", "cell@sample-0.3-0", "tables"}
     assert reproduced.repro(STUDY) == set()
     root = reproduced.folder / "data" / "studies" / "contamination"
     extracted = {
         path.parent.name: json.loads(path.read_text(encoding="utf-8"))["extracted"]
         for path in root.glob("04_feature/*/feature_bank_record.json")
     }
-    assert extracted == {"sample": N_IMAGES, "sample-level0.1": 0, "sample-level0.3": 0}
+    assert extracted == {"sample": N_IMAGES, "sample-level0.1-seed0": 0, "sample-level0.3-seed0": 0}
     table = (reproduced.folder / "studies/contamination/auroc_by_level.csv").read_text(encoding="utf-8")
     assert [line.split(",")[0] for line in table.splitlines()] == ["level", "0.1", "0.3"]
 
