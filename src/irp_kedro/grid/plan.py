@@ -40,7 +40,7 @@ class AssumedCost(_Part):
     """What the time of a grid is reckoned from while none of its cells has finished.
 
     Attributes:
-        extraction_views_per_second: rotated views through the backbone.
+        extraction_views_per_second: rotated views through the backbone; a view of a heat map costs three.
         training_views_per_second: views in a training step of the detector; a score costs a third.
         images: of each set, by the name of the set.
         basis: where the rates come from, printed with the estimate.
