@@ -39,6 +39,10 @@ WHERE = {"device", "data_root", "cell", "grid"}
 TRACKED: dict[str, dict[str, set[str]]] = {
     "refinement": {
         "parameters": set(),  # all of them, to write down which experiment this is
+        # What the threshold that is kept with the model comes from.
+        "evaluation": {
+            f"evaluation.{key}" for key in ("false_alarm_rate", "threshold_scores", "held_out_fraction")
+        },
     },
     # The dataset and the seed come from the study's params.yaml; a review is part of refinement.
     "bank": {"dataset": set(), "refinement.review": set()},
