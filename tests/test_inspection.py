@@ -28,7 +28,7 @@ def maps_of(surfaces: Any, name: str, *rows: int, n_views: int = 4) -> AnomalyMa
 )
 def test_the_map_of_an_odd_image_points_at_what_is_odd(surfaces: Any, name: str, method: str) -> None:
     maps = maps_of(surfaces, name, 0, 19)
-    assert (maps.image_ids, maps.method) == (("id0", "id19"), method)
+    assert (maps.image_ids, maps.method, maps.detector) == (("id0", "id19"), method, name)
     grid = maps.of("id19")
     row, column = np.unravel_index(grid.argmax(), grid.shape)
     assert row >= grid.shape[0] / 2

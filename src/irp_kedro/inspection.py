@@ -65,9 +65,9 @@ def map_images(
     if not digests:
         return AnomalyMaps.empty()
     if hasattr(kind, "anomaly_map"):
-        maps = joined(image_ids, list(_own_maps(model, seen, digests)), "patches")
+        maps = joined(image_ids, list(_own_maps(model, seen, digests)), "patches", model.detector)
     elif hasattr(kind, "score_features"):
-        maps = joined(image_ids, list(_gradients(model, seen, digests, n_views)), "gradient")
+        maps = joined(image_ids, list(_gradients(model, seen, digests, n_views)), "gradient", model.detector)
     else:
         logger.info("'%s' makes no anomaly maps", model.detector)
         return AnomalyMaps.empty()

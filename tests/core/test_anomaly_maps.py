@@ -30,12 +30,13 @@ def test_an_image_without_a_map_is_explained() -> None:
 def test_no_maps_have_no_images() -> None:
     nothing = AnomalyMaps.empty()
     assert (len(nothing), nothing.maps.size, nothing.method) == (0, 0, "none")
-    assert joined([], [], "patches").method == "none"
+    assert joined([], [], "patches", "gaussian").method == "none"
 
 
 def test_parts_are_joined_in_order() -> None:
     parts = [maps_of("a", "b").maps, maps_of("a").maps]
-    whole = joined(["x", "y", "z"], parts, "patches")
+    whole = joined(["x", "y", "z"], parts, "patches", "patch_memory")
+    assert whole.detector == "patch_memory"
     assert [whole.of(name)[0, 0] for name in "xyz"] == [0, 1, 0]
 
 

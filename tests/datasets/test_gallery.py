@@ -19,6 +19,7 @@ IMAGE = GalleryImage(
     judge="gaussian",
     label="normal",
     defect_type="",
+    away=(1, 3),
     thumbnail=as_jpeg(np.zeros((40, 40, 3), dtype=np.uint8), 32),
 )
 

@@ -14,6 +14,7 @@ SEVEN = AnomalyMaps(
     image_ids=tuple("abcdefg"),
     maps=np.random.default_rng(0).random((7, 4, 6)).astype(np.float16),
     method="gradient",
+    detector="differnet",
 )
 
 
@@ -26,10 +27,17 @@ def test_maps_come_back_as_they_were(tmp_path: Path) -> None:
     assert not dataset.exists()
     dataset.save(SEVEN)
     found = dataset.load()
-    assert (found.image_ids, found.method) == (SEVEN.image_ids, "gradient")
+    assert (found.image_ids, found.method, found.detector) == (SEVEN.image_ids, "gradient", "differnet")
     assert found.maps.dtype == np.float16
     np.testing.assert_array_equal(found.maps, SEVEN.maps)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["maps.npz"]
+
+
+def test_a_file_of_an_earlier_version_does_not_say_whose_maps_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "maps.npz"
+    np.savez(path, image_ids=np.array(["a"]), maps=SEVEN.maps[:1], method=np.array("gradient"))
+    found = AnomalyMapsDataset(filepath=str(path)).load()
+    assert (found.image_ids, found.method, found.detector) == (("a",), "gradient", "")
 
 
 def test_no_maps_come_back_as_none(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from irp_kedro.core.anomaly_maps import AnomalyMaps
 from irp_kedro.core.manifest import ANOMALOUS, NORMAL
 from irp_kedro.core.refinement import RefinementCycle
 from irp_kedro.detectors.gaussian import Gaussian
@@ -201,6 +202,7 @@ def test_no_maps_are_made_where_none_are_asked_for(manifest_of: Any, bank_of: An
         scores,
         suspicion,
         HISTORY,
+        AnomalyMaps.empty(),
         evaluation,
         5,
         "cpu",

@@ -195,6 +195,36 @@ def test_fewer_images_than_left_are_said_to_be_the_first_ones() -> None:
     assert "The first 0 of 1 are shown" in words(page_of(gallery=[shown("b", "stayed")]))
 
 
+def whose_map(*judges: str, **image: Any) -> str:
+    page = page_of(gallery=[shown("a", "removed", heat="x", **image)], refinement={"judge": judges})
+    return words(page)
+
+
+def test_the_page_says_whose_map_it_shows_and_whether_that_detector_decided() -> None:
+    judged = whose_map("patch_memory", "gaussian", heat_of="patch_memory", heat_by_judge=True)
+    assert "Map: patch_memory, judge" in judged
+    assert "that of patch_memory, a judge: bright where" in judged
+    assert "The score joins it with gaussian, which the map does not show" in judged
+    trained = whose_map("gaussian", heat_of="differnet")
+    assert "Map: differnet, trained detector" in trained
+    assert "not that of gaussian, which decided and cannot say where" in trained
+    assert "which judged and was trained" in whose_map("differnet", heat_of="differnet")
+    assert "There are no heat maps" in words(page_of())
+
+
+def test_an_image_that_came_back_says_when_it_was_away() -> None:
+    assert "Left and came back: cycles 1, 3" in words(page_of(gallery=[shown("b", "stayed", away=(1, 3))]))
+
+
+@pytest.mark.parametrize(("scores", "threshold"), [((-3.0, -1.0), -2.0), ((-1.0, 3.0), 2.0)])
+def test_bars_tell_negative_scores_apart(scores: tuple[float, float], threshold: float) -> None:
+    cards = [shown("ab"[n], "removed", score=score, threshold=threshold) for n, score in enumerate(scores)]
+    page = page_of(gallery=cards)
+    low, high = (float(width) for width in re.findall(r'<i style="width:([0-9.]+)%">', page))
+    (line, _) = (float(left) for left in re.findall(r'<b style="left:([0-9.]+)%">', page))
+    assert 0 < low < line < high == 100
+
+
 def test_one_far_outlier_does_not_flatten_the_bars_of_the_others() -> None:
     page = page_of(gallery=[shown("a", "removed", score=100.0), shown("b", "removed", score=4.0)])
     assert re.findall(r'<i style="width:([0-9.]+)%">', page) == ["100.0", "50.0"]

@@ -6,14 +6,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from irp_kedro.core.anomaly_maps import AnomalyMaps
 from irp_kedro.core.evaluation import nearly_removed
 from irp_kedro.core.records import LOG_COLUMNS
 from irp_kedro.reporting.gallery import (
     NEAR,
     REMOVED,
     GalleryImage,
+    HeatMaps,
     choose_removed,
     contact_sheet,
+    cycles_away,
     show,
 )
 
@@ -74,8 +77,8 @@ def test_where_nobody_judged_nothing_is_near() -> None:
 
 def verdicts(label: str) -> list[tuple[str, bool | None]]:
     ranking = RANKING.assign(label=label, defect_type="dent" if label == "anomalous" else "")
-    removed = show(choose_removed(LOG, ranking, most=1), REMOVED, pixels, {}, side=32)
-    near = show(nearly_removed(ranking, HISTORY, most=1), NEAR, pixels, {}, side=32)
+    removed = show(choose_removed(LOG, ranking, most=1), REMOVED, pixels, HeatMaps(), side=32)
+    near = show(nearly_removed(ranking, HISTORY, most=1), NEAR, pixels, HeatMaps(), side=32)
     return [(image.verdict, image.is_right) for image in (*removed, *near)]
 
 
@@ -86,7 +89,7 @@ def test_right_and_wrong_are_told_where_labels_are_known() -> None:
 
 
 def test_a_thumbnail_is_the_prepared_image_made_small() -> None:
-    (image, _) = show(choose_removed(LOG, RANKING, most=2), REMOVED, pixels, {}, side=32)
+    (image, _) = show(choose_removed(LOG, RANKING, most=2), REMOVED, pixels, HeatMaps(), side=32)
     with Image.open(io.BytesIO(base64.b64decode(image.thumbnail))) as thumbnail:
         assert thumbnail.size == (32, 32)
         assert np.asarray(thumbnail).mean() == pytest.approx(ord("a"), abs=2)
@@ -95,20 +98,50 @@ def test_a_thumbnail_is_the_prepared_image_made_small() -> None:
 
 def test_what_a_person_removed_has_no_score() -> None:
     reviewed = log((0, "removed", "a", None)).assign(threshold=None, judge="review")
-    (image,) = show(choose_removed(reviewed, RANKING, most=1), REMOVED, pixels, {}, side=32)
+    (image,) = show(choose_removed(reviewed, RANKING, most=1), REMOVED, pixels, HeatMaps(), side=32)
     assert (image.score, image.threshold, image.judge) == (None, None, "review")
 
 
 def test_only_images_with_a_map_show_one() -> None:
     rows = choose_removed(LOG, RANKING, most=2)
-    with_map, without = show(rows, REMOVED, pixels, {"a" * 32: np.ones((4, 4))}, side=32)
+    with_map, without = show(
+        rows, REMOVED, pixels, HeatMaps(maps={"a": np.ones((4, 4))}, detector="gaussian"), side=32
+    )
     assert with_map.heat
-    assert without.heat == ""
+    assert (with_map.heat_of, with_map.heat_by_judge) == ("gaussian", False)
+    assert (without.heat, without.heat_of) == ("", "")
+
+
+def maps_of(detector: str, *image_ids: str) -> AnomalyMaps:
+    values = np.ones((len(image_ids), 2, 2), np.float16)
+    return AnomalyMaps(image_ids=image_ids, maps=values, method="patches", detector=detector)
+
+
+def test_the_map_shown_is_that_of_the_judge_who_decided_and_the_trained_detectors_only_where_it_has_none() -> (
+    None
+):
+    trained = maps_of("differnet", "a", "b", "test")
+    judged = HeatMaps.choose(["a", "b"], maps_of("patch_memory", "a", "b"), trained)
+    assert (sorted(judged.maps), judged.detector, judged.by_judge) == (["a", "b"], "patch_memory", True)
+    fallen_back = HeatMaps.choose(["a", "b"], AnomalyMaps.empty(), trained)
+    assert (sorted(fallen_back.maps), fallen_back.detector, fallen_back.by_judge) == (
+        ["a", "b"],
+        "differnet",
+        False,
+    )
+
+
+def test_an_image_that_left_and_came_back_says_so_among_those_that_stayed() -> None:
+    assert cycles_away(LOG) == {"d": (1, 3)}
+    near = show(
+        nearly_removed(RANKING, HISTORY, most=2), NEAR, pixels, HeatMaps(), side=32, away=cycles_away(LOG)
+    )
+    assert {image.image_id: image.away for image in near} == {"c": (), "d": (1, 3)}
 
 
 @pytest.mark.parametrize("n_images", [0, 1, 9])
 def test_a_contact_sheet_holds_every_image(n_images: int) -> None:
-    (image,) = show(choose_removed(LOG, RANKING, most=1), REMOVED, pixels, {}, side=32)
+    (image,) = show(choose_removed(LOG, RANKING, most=1), REMOVED, pixels, HeatMaps(), side=32)
     images: list[GalleryImage] = [image] * n_images
     with Image.open(io.BytesIO(contact_sheet(images))) as sheet:
         assert sheet.size == (min(8, max(1, n_images)) * 104, (2 if n_images > 8 else 1) * 104)

@@ -24,11 +24,13 @@ class AnomalyMaps:
         maps: (n_images, height, width), higher = more anomalous; comparable between images of one model.
         method: ``gradient`` of the score to the pixels (decision 0035), ``patches`` where the detector scores
             places itself, ``none`` where there are no maps.
+        detector: whose maps; nothing in a file of an earlier version.
     """
 
     image_ids: tuple[str, ...]
     maps: Maps
     method: str
+    detector: str = ""
 
     @classmethod
     def empty(cls) -> Self:
@@ -86,8 +88,8 @@ def choose_images(
     return chosen | dict(zip(shown["image_id"], shown["digest"], strict=True))
 
 
-def joined(image_ids: Sequence[str], parts: Sequence[Maps], method: str) -> AnomalyMaps:
+def joined(image_ids: Sequence[str], parts: Sequence[Maps], method: str, detector: str) -> AnomalyMaps:
     """Return the maps that were made in parts, in the order of ``image_ids``."""
     if not parts:
         return AnomalyMaps.empty()
-    return AnomalyMaps(image_ids=tuple(image_ids), maps=np.concatenate(parts), method=method)
+    return AnomalyMaps(image_ids=tuple(image_ids), maps=np.concatenate(parts), method=method, detector=detector)

@@ -37,7 +37,7 @@ class GalleryDataset(AbstractDataset[list[GalleryImage], list[GalleryImage]]):
         if not self._exists():
             raise DatasetError(f"No gallery at '{self._filepath}'. Run: kedro run --pipelines reporting")
         content = json.loads((self._filepath / FILE).read_text(encoding="utf-8"))
-        return [GalleryImage(**image) for image in content]
+        return [GalleryImage(**image | {"away": tuple(image.get("away", ()))}) for image in content]
 
     def preview(self) -> ImagePreview:
         """Return the contact sheet for kedro-viz."""

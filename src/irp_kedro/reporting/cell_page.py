@@ -22,6 +22,7 @@ from irp_kedro.reporting.headline import facts, headline
 from irp_kedro.reporting.pages import render
 
 LONGEST_BAR = 4  # thresholds
+BELOW = 0.05  # of the range, that the lowest score still has a bar where all are negative
 ACQUISITION = (
     "The injected defects were photographed with the test images, not with the training images. Part of what "
     "sets them apart may be how they were photographed, so that a removal is easier here than on a line."
@@ -70,8 +71,9 @@ def cell_page(results: CellResults) -> str:
         "notes": _notes(results),
         "removed": removed,
         "removed_intro": _intro(removed, refined["removals"]["n_removed"]),
+        "heat_intro": _whose_map(results),
         "near": near,
-        "top": _end_of_bars(results.gallery),
+        "bars": _ends_of_bars(results.gallery),
         "figures": results.figures,
         "strategies": detection_table(results.summary),
         "removals": removals_table(results.summary),
@@ -89,12 +91,21 @@ def cell_page(results: CellResults) -> str:
     return render("cell.html.j2", page)
 
 
-def _end_of_bars(gallery: Sequence[GalleryImage]) -> float:
-    """Return the score of a full bar: the highest, a few thresholds at most; no outlier flattens the rest."""
+def _ends_of_bars(gallery: Sequence[GalleryImage]) -> tuple[float, float]:
+    """Return the scores of an empty and of a full bar.
+
+    Empty is 0, or just below the lowest score where that is negative; full the highest, a few thresholds at
+    most, so that no outlier flattens the rest.
+    """
     scores = [image.score for image in gallery if image.score is not None]
-    thresholds = [image.threshold for image in gallery if image.threshold is not None and image.threshold > 0]
-    highest = max([1e-9, *scores])
-    return min(highest, LONGEST_BAR * max(thresholds)) if thresholds else highest
+    thresholds = [image.threshold for image in gallery if image.threshold is not None]
+    if not scores:
+        return 0.0, 1.0
+    lowest, highest = min(*scores, *thresholds, 0.0), max([*scores, *thresholds])
+    if thresholds and max(thresholds) > 0:
+        highest = min(highest, LONGEST_BAR * max(thresholds))
+    bottom = lowest - BELOW * (highest - lowest) if lowest < 0 else 0.0
+    return bottom, max(highest, bottom + 1e-9)
 
 
 def _title(first: pd.Series) -> str:
@@ -111,6 +122,31 @@ def _notes(results: CellResults) -> list[str]:
         told = ", ".join(f"{count} {decision}" for decision, count in counts.items())
         notes.append(f"This run honoured a review: {told}. Its digest is in the lineage below.")
     return notes
+
+
+def _whose_map(results: CellResults) -> str:
+    """Return whose maps the gallery shows, and what that says about a decision."""
+    told = results.parameters
+    judges = [str(name) for name in told["refinement"]["judge"] or [told["detector"]]]
+    shown = next((image for image in results.gallery if image.heat), None)
+    if shown is None:
+        return "There are no heat maps: evaluation.maps is none, or no detector of this run makes any."
+    others = [name for name in judges if name != shown.heat_of]
+    if shown.heat_by_judge:
+        beside = (
+            f" The score joins it with {' and '.join(others)}, which the map does not show." if others else ""
+        )
+        return (
+            f"The heat map is that of {shown.heat_of}, a judge: bright where an image differs most from all "
+            f"other images that are in the set at the end.{beside}"
+        )
+    if shown.heat_of in judges:
+        return f"The heat map is that of {shown.heat_of}, which judged and was trained."
+    return (
+        f"The heat map is that of {shown.heat_of or told['detector']}, the trained detector, not that of "
+        f"{' and '.join(judges)}, which decided and cannot say where: it shows where that detector sees "
+        "something, and need not be why an image left."
+    )
 
 
 def _intro(removed: Sequence[GalleryImage], n_removed: int) -> str:

@@ -2,15 +2,17 @@
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePath
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
+from irp_kedro.core.anomaly_maps import AnomalyMaps
 from irp_kedro.core.evaluation import removed_ids
 from irp_kedro.core.manifest import ANOMALOUS, UNKNOWN
 from irp_kedro.features.heat_map import overlaid, scaled
@@ -38,6 +40,9 @@ class GalleryImage:
         defect_type: of a defect.
         thumbnail: JPEG, base64.
         heat: the anomaly map over the image, JPEG, base64; empty where there is none.
+        heat_of: the detector whose map that is; empty where there is none.
+        heat_by_judge: whether that detector decided on removals, rather than being the trained one.
+        away: the cycles in which an image that stayed had left, and come back; empty where it never left.
     """
 
     group: str
@@ -53,6 +58,9 @@ class GalleryImage:
     defect_type: str
     thumbnail: str
     heat: str = ""
+    heat_of: str = ""
+    heat_by_judge: bool = False
+    away: tuple[int, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -77,13 +85,45 @@ def choose_removed(log: pd.DataFrame, suspicion: pd.DataFrame, *, most: int) -> 
     return rows.merge(suspicion[["image_id", "label", "defect_type"]], on="image_id", how="left")
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeatMaps:
+    """The maps that a gallery shows, all of one detector.
+
+    Attributes:
+        maps: by image id, higher = more anomalous.
+        detector: whose.
+        by_judge: whether it decided on removals.
+    """
+
+    maps: Mapping[str, npt.NDArray[np.floating]] = field(default_factory=dict)
+    detector: str = ""
+    by_judge: bool = False
+
+    @classmethod
+    def choose(cls, image_ids: Iterable[str], by_judge: AnomalyMaps, trained: AnomalyMaps) -> Self:
+        """Take the maps of the judge, who decided; where no judge has any, those of the trained detector."""
+        found = by_judge if len(by_judge) else trained
+        maps = {image: found.of(image) for image in image_ids if image in found}
+        return cls(maps=maps, detector=found.detector, by_judge=found is by_judge)
+
+
+def cycles_away(log: pd.DataFrame) -> dict[str, tuple[int, ...]]:
+    """Return the cycles in which each image that came back had left and returned, in order."""
+    moves = log[log["action"].isin(["removed", "restored"])]
+    back = set(moves.loc[moves["action"] == "restored", "image_id"])
+    return {
+        image: tuple(int(cycle) for cycle in moves.loc[moves["image_id"] == image, "cycle"]) for image in back
+    }
+
+
 def show(
     rows: pd.DataFrame,
     group: str,
     read: Callable[[str], Pixels],
-    maps: Mapping[str, npt.NDArray[np.floating]],
+    heat_maps: HeatMaps,
     *,
     side: int,
+    away: Mapping[str, tuple[int, ...]] | None = None,
 ) -> list[GalleryImage]:
     """Return the images of ``rows`` with thumbnails, and heat maps where there are any.
 
@@ -91,14 +131,16 @@ def show(
         rows: what :func:`choose_removed` or ``evaluation.nearly_removed`` returned.
         group: ``removed`` or ``stayed``.
         read: digest -> prepared pixels.
-        maps: anomaly map of each image by digest, higher = more anomalous.
+        heat_maps: of whichever detector.
         side: of a thumbnail, pixels.
+        away: what :func:`cycles_away` returned.
     """
-    low, high = heat_scale([maps[digest] for digest in rows["digest"] if digest in maps])
+    maps, gone = heat_maps.maps, away or {}
+    low, high = heat_scale([maps[image] for image in rows["image_id"] if image in maps])
     images = []
     for place, row in enumerate(rows.to_dict("records"), start=1):
         pixels = read(row["digest"])
-        heat = maps.get(row["digest"])
+        heat = maps.get(row["image_id"])
         images.append(
             GalleryImage(
                 group=group,
@@ -114,6 +156,9 @@ def show(
                 defect_type=row["defect_type"] if isinstance(row["defect_type"], str) else "",
                 thumbnail=as_jpeg(pixels, side),
                 heat=as_jpeg(overlaid(pixels, scaled(heat, low, high)), side) if heat is not None else "",
+                heat_of=heat_maps.detector if heat is not None else "",
+                heat_by_judge=heat_maps.by_judge and heat is not None,
+                away=gone.get(row["image_id"], ()) if group == NEAR else (),
             )
         )
     return images

@@ -12,10 +12,18 @@ from irp_kedro.core.evaluation import (
     nearly_removed,
     rank_by_suspicion,
     removal_metrics,
+    removed_ids,
 )
 from irp_kedro.core.manifest import ANOMALOUS, as_manifest, labels_known
 from irp_kedro.core.records import last_scores
 from irp_kedro.measuring_parameters import EvaluationParameters
+from irp_kedro.parameters import (
+    FlowParameters,
+    PatchParameters,
+    RefinementParameters,
+    TrainingParameters,
+    ViewParameters,
+)
 
 
 def score_test_split(
@@ -45,19 +53,64 @@ def map_anomalies(
     test_scores: pd.DataFrame,
     suspicion_ranking: pd.DataFrame,
     cycle_history: pd.DataFrame,
+    judge_maps: Any,
     evaluation: EvaluationParameters,
     near_images: int,
     device: str,
 ) -> Any:
-    """Return where the detector sees something: in images that left or nearly did, and in test images."""
+    """Return where the detector sees something: in test images, removed ones, and near ones without a map."""
     from irp_kedro.inspection import Inspected, map_images
 
     chosen = choose_images(removal_log, as_manifest(test_manifest), test_scores, evaluation)
     if evaluation.maps != "none":
         near = nearly_removed(suspicion_ranking, cycle_history, most=near_images)
-        chosen |= dict(zip(near["image_id"], near["digest"], strict=True))
+        pairs = zip(near["image_id"], near["digest"], strict=True)
+        chosen |= {image: digest for image, digest in pairs if image not in judge_maps}
     seen = Inspected(bank=feature_bank, patches=patch_bank, images=images, device=device)
     return map_images(model, seen, list(chosen), list(chosen.values()), n_views=evaluation.map_views)
+
+
+def map_judgement(
+    training_manifest: pd.DataFrame,
+    feature_bank: Any,
+    patch_bank: Any,
+    images: Any,
+    removal_log: pd.DataFrame,
+    suspicion_ranking: pd.DataFrame,
+    cycle_history: pd.DataFrame,
+    detector: str,
+    refinement: RefinementParameters,
+    training: TrainingParameters,
+    flow: FlowParameters,
+    views: ViewParameters,
+    patches: PatchParameters,
+    evaluation: EvaluationParameters,
+    near_images: int,
+    seed: int,
+    device: str,
+) -> Any:
+    """Return where a judge that scores places sees something in the images that left, or nearly did."""
+    from irp_kedro.inspection import Inspected
+    from irp_kedro.judge_maps import map_judgement
+    from irp_kedro.judges import LoopSettings
+
+    settings = LoopSettings(
+        detector=detector,
+        refinement=refinement,
+        training=training,
+        flow=flow,
+        views=views,
+        patches=patches,
+        seed=seed,
+        device=device,
+    )
+    gone = removed_ids(removal_log)
+    near = nearly_removed(suspicion_ranking, cycle_history, most=near_images)
+    suspects = [] if evaluation.maps == "none" else [*gone, *near["image_id"]]
+    blind = as_manifest(training_manifest)[["image_id", "digest"]]
+    kept = sorted(set(blind["image_id"]) - set(gone))
+    seen = Inspected(bank=feature_bank, patches=patch_bank, images=images, device=device)
+    return map_judgement(blind, kept, suspects, seen, settings)
 
 
 def audit(

@@ -5,6 +5,9 @@ from kedro.pipeline import Node, Pipeline
 from irp_kedro.parameters import STRATEGIES, Strategy
 from irp_kedro.pipelines.evaluation import nodes
 
+# What the judge's maps are made by: the parameters of the loop.
+LOOP = ("detector", "refinement", "training", "flow", "views", "patches", "evaluation", "seed", "device")
+
 
 def create_pipeline() -> Pipeline:
     """Return one namespace a strategy: test scores, anomaly maps, removal audit, suspicion ranking, metrics."""
@@ -41,11 +44,24 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
                     "test_scores": "test_scores",
                     "suspicion_ranking": "suspicion_ranking",
                     "cycle_history": "cycle_history",
+                    "judge_maps": "judge_maps",
                     "near_images": "params:reporting.near_images",
                     "evaluation": "params:evaluation",
                     "device": "params:device",
                 },
                 outputs="anomaly_maps",
+            ),
+            Node(
+                nodes.map_judgement,
+                name="map_judgement",
+                inputs={
+                    **{name: name for name in ("training_manifest", "feature_bank", "patch_bank")},
+                    **{name: name for name in ("removal_log", "suspicion_ranking", "cycle_history")},
+                    **{name: f"params:{name}" for name in LOOP},
+                    "images": "prepared_images",
+                    "near_images": "params:reporting.near_images",
+                },
+                outputs="judge_maps",
             ),
             Node(
                 nodes.measure_pixels,
@@ -111,6 +127,6 @@ def _strategy_pipeline(strategy: Strategy) -> Pipeline:
             "patch_bank_record": "patch_bank_record",
             **{name: f"{strategy}.{name}" for name in own},
         },
-        parameters={"device", "evaluation", "reporting.near_images", "seed"},
+        parameters={*LOOP, "reporting.near_images"},
         tags="evaluation",
     )

@@ -79,6 +79,7 @@ def collect_gallery(
     cycle_history: pd.DataFrame,
     prepared_images: Any,
     anomaly_maps: Any,
+    judge_maps: Any,
     reporting: ReportingParameters,
 ) -> list[Any]:
     """Return the images that left, in order, and those that nearly did, as thumbnails."""
@@ -86,13 +87,12 @@ def collect_gallery(
 
     left = gallery.choose_removed(removal_log, suspicion_ranking, most=reporting.removed_images)
     near = nearly_removed(suspicion_ranking, cycle_history, most=reporting.near_images)
-    both = pd.concat([left[["image_id", "digest"]], near[["image_id", "digest"]]])
-    pairs = zip(both["image_id"], both["digest"], strict=True)
-    maps = {str(digest): anomaly_maps.of(image) for image, digest in pairs if image in anomaly_maps}
+    heat = gallery.HeatMaps.choose([*left["image_id"], *near["image_id"]], judge_maps, anomaly_maps)
+    away = gallery.cycles_away(removal_log)
     return [
         image
         for rows, group in ((left, gallery.REMOVED), (near, gallery.NEAR))
-        for image in gallery.show(rows, group, prepared_images.read, maps, side=reporting.thumbnail)
+        for image in gallery.show(rows, group, prepared_images.read, heat, side=reporting.thumbnail, away=away)
     ]
 
 

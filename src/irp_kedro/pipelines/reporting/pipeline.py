@@ -8,7 +8,7 @@ from irp_kedro.parameters import STRATEGIES
 from irp_kedro.pipelines.reporting import nodes
 
 MAIN = "iterative_refinement"
-GALLERY = ("removal_log", "suspicion_ranking", "cycle_history", "anomaly_maps")
+GALLERY = ("removal_log", "suspicion_ranking", "cycle_history", "anomaly_maps", "judge_maps")
 MEASURED = (*STRATEGIES, "oracle")
 CELL_FIGURES = (
     "training_curves",

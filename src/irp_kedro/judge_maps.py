@@ -1,0 +1,72 @@
+"""Why an image was suspected: the map of the judge that scores places, each image left out as in the loop."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from irp_kedro.core.anomaly_maps import AnomalyMaps, Maps, joined
+from irp_kedro.core.detector import BlindSet, Rows
+from irp_kedro.detectors.localization import MapsItself
+from irp_kedro.detectors.registry import DETECTORS, detector_type
+from irp_kedro.inspection import PATCHES_TOGETHER, Inspected, as_half
+from irp_kedro.judges import FeatureLoader, LoopSettings
+
+logger = logging.getLogger(__name__)
+
+
+def mapping_judge(judges: Sequence[str]) -> str:
+    """Return the first judge that scores places and leaves out the image it scores; empty where none does.
+
+    >>> mapping_judge(["gaussian", "patch_memory"]), mapping_judge(["gaussian"])
+    ('patch_memory', '')
+    """
+    for name in judges:
+        if DETECTORS[name].leaves_one_out and hasattr(detector_type(name), "anomaly_map"):
+            return name
+    return ""
+
+
+def map_judgement(
+    training: pd.DataFrame,
+    kept: Sequence[str],
+    suspects: Sequence[str],
+    seen: Inspected,
+    settings: LoopSettings,
+) -> AnomalyMaps:
+    """Return where in each suspect a judge finds what the final set does not have; none, if no judge can say.
+
+    The judge is made as in the loop, of the blind set and nothing else, with the final set as its reference:
+    an image that left is compared with all that stayed, one that stayed with all others.
+
+    Args:
+        training: manifest of the set before refinement; ids and digests are read.
+        kept: ids of the images that are in the set at the end.
+        suspects: ids of the images that get a map.
+        seen: features and pixels of the training images.
+        settings: of the loop; which judges there are, and what they are told.
+    """
+    name = mapping_judge(settings.judges)
+    if not name or not suspects:
+        return AnomalyMaps.empty()
+    started = time.perf_counter()
+    blind = BlindSet.of(training, seed=settings.seed)
+    row_of = {image: row for row, image in enumerate(blind.image_ids)}
+    load = FeatureLoader(seen.bank, seen.patches, blind.digests, seen.device, seen.images)
+    judge = detector_type(name)(load.of(name), settings.detector_settings, "judge").fresh("judge/maps")
+    judge.fit(np.sort(_rows(kept, row_of)), epochs=settings.refinement.judge_epochs)
+    maps = joined(suspects, list(_in_parts(judge, _rows(suspects, row_of))), "patches", name)
+    logger.info("%d maps of judge '%s', %.1f s", len(maps), name, time.perf_counter() - started)
+    return maps
+
+
+def _rows(image_ids: Sequence[str], row_of: Mapping[str, int]) -> Rows:
+    return np.array([row_of[image] for image in image_ids], dtype=np.intp)
+
+
+def _in_parts(judge: object, rows: Rows) -> Iterator[Maps]:
+    for start in range(0, len(rows), PATCHES_TOGETHER):
+        if isinstance(judge, MapsItself):
+            yield as_half(judge.anomaly_map(rows[start : start + PATCHES_TOGETHER]))
