@@ -27,17 +27,23 @@ def test_no_defect_is_in_the_oracle_s_training_set(manifest_of: Any, bank_of: An
     training = manifest_of(*[("train", "normal", "")] * 12, ("train", "anomalous", "dent"))
     test = training.iloc[[0, 12]].assign(split="test")
     bank = bank_of(training, odd=12)
-    metrics = train_on_clean_set(training, test, bank, no_patches, "gaussian", *SHARED, seed=0, device="cpu")
+    metrics, curve = train_on_clean_set(
+        training, test, bank, no_patches, "gaussian", *SHARED, seed=0, device="cpu"
+    )
     assert metrics["available"]
     assert metrics["n_training"] == 12
     assert metrics["image"]["image_auroc"] == 1.0
+    assert curve[["fpr", "tpr"]].to_numpy().tolist() == [[0.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
 
 
 def test_without_labels_there_is_no_oracle_and_it_says_why(manifest_of: Any) -> None:
     training = manifest_of(*[("train", "unknown", "")] * 3)
-    metrics = train_on_clean_set(training, manifest_of(), None, None, "gaussian", *SHARED, seed=0, device="cpu")
+    metrics, curve = train_on_clean_set(
+        training, manifest_of(), None, None, "gaussian", *SHARED, seed=0, device="cpu"
+    )
     assert not metrics["available"]
     assert "no labels" in metrics["reason"]
+    assert curve.empty
 
 
 def test_the_oracle_is_the_same_however_contaminated_the_set_is(
@@ -48,7 +54,7 @@ def test_the_oracle_is_the_same_however_contaminated_the_set_is(
     few, many = (
         train_on_clean_set(
             everything.iloc[:rows], test, bank, no_patches, "gaussian", *SHARED, seed=0, device="cpu"
-        )
+        )[0]
         for rows in (12, 14)
     )
     assert few["image"] == many["image"]

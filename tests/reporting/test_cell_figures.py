@@ -3,8 +3,8 @@ import pytest
 
 from irp_kedro.core.refinement import RefinementCycle
 from irp_kedro.reporting.cell_figures import (
+    MOST_OF_ALL,
     defect_types,
-    roc_curves,
     scores_by_cycle,
     strategies_compared,
     test_score_distribution,
@@ -67,16 +67,17 @@ def test_without_labels_the_highest_are_images_and_nothing_more() -> None:
     assert [series.name for series in panel.series if series.kind == "points"] == ["image"]
 
 
+def test_many_cycles_show_few_points_each() -> None:
+    judged = {f"id{number}": float(number) for number in range(2000)}
+    (panel,) = scores_by_cycle([cycle(number, judged) for number in range(1, 301)], {}, "x").panels
+    (points,) = [series for series in panel.series if series.kind == "points"]
+    assert len(points.x) == MOST_OF_ALL
+    assert set(points.y) == {1999.0, 1998.0, 1997.0, 1996.0, 1995.0}
+
+
 def test_where_nobody_judged_the_chart_is_empty_but_whole() -> None:
     (panel,) = scores_by_cycle([cycle(0, {})], {}, "vanilla").panels
     assert all(not len(series.x) for series in panel.series)
-
-
-def test_a_strategy_without_a_curve_is_left_out() -> None:
-    curve = pd.DataFrame({"fpr": [0.0, 1.0], "tpr": [0.0, 1.0]})
-    (panel,) = roc_curves({"vanilla": curve, "one_shot_removal": curve.iloc[:0]}).panels
-    assert [series.name for series in panel.series] == ["vanilla"]
-    assert panel.limits[0].value == 0.95
 
 
 def test_test_images_are_counted_by_score_and_label_beside_the_threshold() -> None:

@@ -17,6 +17,7 @@ FIGURES = (
     "scores_by_cycle",
     "strategies_compared",
     "roc_curves",
+    "fpr_at_95_tpr",
     "test_score_distribution",
     "defect_types",
 )
@@ -142,8 +143,8 @@ def test_a_reader_finds_headline_gallery_loop_detector_lineage_and_cost() -> Non
 def test_each_figure_of_the_catalog_is_shown_once() -> None:
     page = page_of()
     assert re.findall(r'<figure id="(\w+)"', page) == [
-        "scores_by_cycle", "training_curves", "strategies_compared", "roc_curves", "test_score_distribution",
-        "defect_types",
+        "scores_by_cycle", "training_curves", "strategies_compared", "roc_curves", "fpr_at_95_tpr",
+        "test_score_distribution", "defect_types",
     ]  # fmt: skip
 
 

@@ -25,8 +25,7 @@ MOST_NAMED = 15  # cycles
 FAR = 5  # thresholds, from which a scale is logarithmic
 SHOWN_BELOW = 0.97  # quantile of the test scores beyond which all are counted as one
 SHOWN_ABOVE = 0.95  # quantile of a cycle's scores above which images are drawn one by one
-MOST_SHOWN = 60  # of them
-ENOUGH = 0.95
+MOST_SHOWN, MOST_OF_ALL = 60, 1500  # of them: in a cycle, and in all cycles together
 KINDS: dict[str, tuple[str, str, Symbol]] = {
     NORMAL: ("good image", BLUE, "circle"),
     ANOMALOUS: ("defect", VERMILION, "triangle"),
@@ -107,39 +106,6 @@ def scores_by_cycle(cycles: Sequence[RefinementCycle], labels: Mapping[str, str]
                 y_log=is_far,
             ),
         ),
-    )
-
-
-def roc_curves(curves: Mapping[str, pd.DataFrame]) -> Chart:
-    """Return the ROC curve of each strategy's detector, and the line where 95 % of the defects are found.
-
-    Args:
-        curves: ``fpr`` and ``tpr`` by strategy; empty where labels are unknown.
-    """
-    series = [
-        Series(
-            name=readable(name),
-            kind="line",
-            x=curve["fpr"].tolist(),
-            y=curve["tpr"].tolist(),
-            colour=strategy_colour(name, position),
-            symbol=None,
-        )
-        for position, (name, curve) in enumerate(curves.items())
-        if len(curve)
-    ]
-    panel = Panel(
-        x_label="share of good images flagged (FPR)",
-        y_label="share of defects found (TPR)",
-        series=tuple(series),
-        limits=(Limit(value=ENOUGH, label="95 % of the defects found"),),
-        x_range=(-0.02, 1.02),
-        y_range=(0, 1.03),
-    )
-    return Chart(
-        title="ROC curves on the frozen test split",
-        alt="One curve a strategy; where it crosses the dashed line one reads the false alarms at 95 % found.",
-        panels=(panel,),
     )
 
 
@@ -229,10 +195,11 @@ def _range(
 
 def _highest(cycles: Sequence[RefinementCycle], labels: Mapping[str, str]) -> list[Series]:
     points: dict[str, list[tuple[float, float, str]]] = {}
+    most = min(MOST_SHOWN, max(1, MOST_OF_ALL // max(1, len(cycles))))
     for record in cycles:
         ranked = sorted(record.judged.items(), key=lambda item: -item[1])
         limit = float(np.quantile([score for _, score in ranked], SHOWN_ABOVE))
-        for image_id, score in [item for item in ranked if item[1] > limit][:MOST_SHOWN]:
+        for image_id, score in [item for item in ranked if item[1] > limit][:most]:
             kind = labels.get(image_id, "unknown")
             # Beside the column of ranges; kinds apart, so that neither covers the other.
             beside = {NORMAL: 0.22, ANOMALOUS: 0.32}.get(kind, 0.22)

@@ -7,6 +7,7 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
+from irp_kedro.core.bootstrap import METRICS
 from irp_kedro.parameters import STRATEGIES, Parameters, cell_name, check_parameters, result_digest
 
 SHOWN = {
@@ -175,16 +176,11 @@ def _strategy_row(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _image_row(image: Mapping[str, Any]) -> dict[str, Any]:
-    low, high = image.get("image_auroc_interval") or (None, None)
-    return {
-        "image_auroc": image.get("image_auroc"),
-        "image_auroc_low": low,
-        "image_auroc_high": high,
-        "average_precision": image.get("average_precision"),
-        "f1": image.get("f1"),
-        "false_alarm_rate": image.get("false_alarm_rate"),
-        "fpr_at_95_tpr": image.get("fpr_at_95_tpr"),
-    }
+    row: dict[str, Any] = {}
+    for name in METRICS:
+        low, high = image.get(f"{name}_interval") or (None, None)
+        row |= {name: image.get(name), f"{name}_low": low, f"{name}_high": high}
+    return row
 
 
 def _format(column: str, value: Any) -> str:  # noqa: ANN401 - a cell of a table

@@ -3,9 +3,10 @@
 import logging
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from irp_kedro.core.detection_metrics import image_metrics
+from irp_kedro.core.detection_metrics import image_metrics, roc_curve
 from irp_kedro.core.manifest import ANOMALOUS, NORMAL, as_manifest, labels_known
 from irp_kedro.measuring_parameters import EvaluationParameters
 from irp_kedro.parameters import (
@@ -34,8 +35,8 @@ def train_on_clean_set(
     seed: int,
     device: str,
     images: Any = None,
-) -> dict[str, Any]:
-    """Return the metrics of the detector that was trained without a single injected defect."""
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Return metrics and ROC curve of the detector that was trained without a single injected defect."""
     from irp_kedro.judges import LoopSettings
     from irp_kedro.strategies import run_strategy, score_images
     from irp_kedro.thresholds import settle_threshold
@@ -44,7 +45,7 @@ def train_on_clean_set(
     if not (labels_known(labelled) and labels_known(test)):
         reason = "No oracle: the training or the test images have no labels."
         logger.info(reason)
-        return {"available": False, "reason": reason}
+        return {"available": False, "reason": reason}, roc_curve(np.empty(0), np.empty(0, dtype=bool))
     clean = labelled[labelled["label"] == NORMAL]
     settings = LoopSettings(
         detector=detector,
@@ -65,11 +66,13 @@ def train_on_clean_set(
     scores = score_images(
         settled.model, feature_bank, list(test["digest"]), device, patches=patch_bank, images=images
     )
+    anomalous = (test["label"] == ANOMALOUS).to_numpy()
     image = image_metrics(
         scores,
-        (test["label"] == ANOMALOUS).to_numpy(),
+        anomalous,
         threshold=settled.record["threshold"],
         bootstrap_samples=evaluation.bootstrap_samples,
         seed=seed,
     )
-    return {"available": True, "image": image, "n_training": len(clean), "seconds": last.seconds}
+    metrics = {"available": True, "image": image, "n_training": len(clean), "seconds": last.seconds}
+    return metrics, roc_curve(scores, anomalous)

@@ -18,7 +18,7 @@ PARAMETERS = (
 
 
 def create_pipeline() -> Pipeline:
-    """Return the pipeline: the truly clean part of ``training_manifest`` -> ``oracle.metrics``."""
+    """Return the pipeline: the truly clean part of ``training_manifest`` -> metrics and ROC curve."""
     sets = ("training_manifest", "test_manifest", "feature_bank", "patch_bank")
     return Pipeline(
         [
@@ -30,7 +30,7 @@ def create_pipeline() -> Pipeline:
                     **{name: f"params:{name}" for name in PARAMETERS},
                     "images": "prepared_images",
                 },
-                outputs="metrics",
+                outputs=["metrics", "roc_curve"],
             )
         ],
         namespace="oracle",

@@ -10,7 +10,7 @@ from irp_kedro.core.recovery import recovery_by_contamination
 from irp_kedro.errors import IncompleteRunError
 from irp_kedro.measuring_parameters import ReportingParameters
 from irp_kedro.parameters import STRATEGIES, check_parameters
-from irp_kedro.reporting import cell_figures, overview_figures, paper_tables, tables
+from irp_kedro.reporting import cell_curves, cell_figures, overview_figures, paper_tables, tables
 
 
 def record_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -54,20 +54,25 @@ def draw_refinement(
 def draw_detection(
     summary_table: pd.DataFrame, test_manifest: pd.DataFrame, **by_strategy: Any
 ) -> tuple[Any, ...]:
-    """Return strategies compared, ROC curves, test scores and types of defect.
+    """Return strategies compared, ROC curves, FPR at 95 % TPR, test scores and types of defect.
 
     Args:
         summary_table: of this cell.
         test_manifest: labels of the test images.
-        by_strategy: ``STRATEGY_roc``, ``STRATEGY_types`` and ``STRATEGY_scores`` of each strategy.
+        by_strategy: ``STRATEGY_roc``, ``STRATEGY_metrics``, ``STRATEGY_types`` and ``STRATEGY_scores`` of each
+            strategy, the first two of ``oracle`` too.
     """
     labels = as_manifest(test_manifest)[["image_id", "label"]]
     tested: dict[str, pd.DataFrame] = {
         name: by_strategy[f"{name}_scores"].merge(labels, on="image_id") for name in STRATEGIES
     }
+    measured = (*STRATEGIES, "oracle")
+    curves: dict[str, pd.DataFrame] = {name: by_strategy[f"{name}_roc"] for name in measured}
+    images = {name: by_strategy[f"{name}_metrics"].get("image", {}) for name in measured}
     return (
         cell_figures.strategies_compared(summary_table),
-        cell_figures.roc_curves({name: by_strategy[f"{name}_roc"] for name in STRATEGIES}),
+        cell_curves.roc_curves(curves),
+        cell_curves.fpr_at_95_tpr(curves, images),
         cell_figures.test_score_distribution(tested),
         cell_figures.defect_types({name: by_strategy[f"{name}_types"] for name in STRATEGIES}),
     )

@@ -15,6 +15,7 @@ CELL_FIGURES = (
     "scores_by_cycle",
     "strategies_compared",
     "roc_curves",
+    "fpr_at_95_tpr",
     "test_score_distribution",
     "defect_types",
 )
@@ -37,10 +38,11 @@ def _wired() -> Pipeline:
 
 
 def _of_strategies() -> list[tuple[str, str]]:
-    entries = ("snapshots", "roc_curve", "metrics_by_type", "test_scores")
+    entries = ("snapshots", "metrics_by_type", "test_scores")
     main = (*GALLERY, "lineage")
     each = [(name, entry) for name in STRATEGIES for entry in entries]
-    return [*((name, "metrics") for name in MEASURED), *each, *((MAIN, entry) for entry in main)]
+    measured = [(name, entry) for name in MEASURED for entry in ("metrics", "roc_curve")]
+    return [*measured, *each, *((MAIN, entry) for entry in main)]
 
 
 def _cell_nodes() -> list[Node]:
@@ -67,11 +69,18 @@ def _cell_nodes() -> list[Node]:
             inputs={
                 "summary_table": "summary_table",
                 "test_manifest": "test_manifest",
-                **{f"{name}_roc": f"{name}_roc_curve" for name in STRATEGIES},
+                **{f"{name}_roc": f"{name}_roc_curve" for name in MEASURED},
+                **{f"{name}_metrics": f"{name}_metrics" for name in MEASURED},
                 **{f"{name}_types": f"{name}_metrics_by_type" for name in STRATEGIES},
                 **{f"{name}_scores": f"{name}_test_scores" for name in STRATEGIES},
             },
-            outputs=["strategies_compared", "roc_curves", "test_score_distribution", "defect_types"],
+            outputs=[
+                "strategies_compared",
+                "roc_curves",
+                "fpr_at_95_tpr",
+                "test_score_distribution",
+                "defect_types",
+            ],
         ),
         Node(
             nodes.collect_gallery,
