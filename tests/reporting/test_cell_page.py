@@ -37,6 +37,7 @@ def metrics(*, labelled: bool) -> dict[str, Any]:
     removals: dict[str, Any] = {"n_images": 20, "n_removed": 1, "labels_known": labelled}
     if labelled:
         image |= {"image_auroc": 0.8, "image_auroc_interval": [0.7, 0.9], "f1": 0.5, "false_alarm_rate": 0.1}
+        image |= {"fpr_at_95_tpr": 0.3, "fpr_at_95_tpr_interval": [0.2, 0.4]}
         removals |= {"bad_removed": 1, "good_removed": 0, "bad_left": 2, "precision": 1.0}
     return {
         "image": image,
@@ -154,7 +155,41 @@ def test_without_labels_nothing_says_right_or_wrong_and_labelled_figures_are_lef
     told = words(page)
     assert not re.search("Right:|Wrong:|Missed:", told)
     assert "only a person can say" in told
-    assert "roc_curves" not in re.findall(r'<figure id="(\w+)"', page)
+    drawn = re.findall(r'<figure id="(\w+)"', page)
+    assert "roc_curves" not in drawn
+    assert "test_score_distribution" in drawn  # scores need no label
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("gallery", [None, []])
+def test_every_section_table_and_figure_names_the_entries_that_it_shows(
+    labelled: bool, gallery: list[GalleryImage] | None
+) -> None:
+    page = page_of(labelled=labelled, gallery=gallery)
+    for part in ("section", "table", "figure"):
+        found = re.findall(f"<{part}[ >].*?</{part}>", page, re.DOTALL)
+        assert found
+        assert all('class="entry"' in content for content in found), part
+    strategies = re.search("Strategies side by side.*?</caption>", page)
+    assert strategies is None or [f"{name}.metrics" in strategies[0] for name in STRATEGIES] == [True] * 3
+
+
+def test_each_metric_has_its_interval() -> None:
+    page = page_of()
+    table = re.search("<caption>95 % bootstrap intervals.*?</table>", page, re.DOTALL)
+    assert table is not None
+    told = words(f"<body>{table[0]}" + 'id="review-state"')
+    assert "image AUROC" in told
+    assert "FPR at 95 % TPR" in told
+    assert told.count("0.700 to 0.900") == told.count("0.200 to 0.400") == 3
+
+
+def test_the_command_for_a_review_carries_the_parameters_of_the_cell() -> None:
+    page = page_of(seed=4, contamination={"level": 0.3})
+    assert "kedro run --params contamination.level=0.3,refinement.review=review.csv,seed=4" in words(page)
+    assert "cannot carry" not in words(page)
+    scaled = words(page_of(features={"scales": [1.0, 0.75, 0.5]}))
+    assert "cannot carry features.scales: [1.0, 0.75, 0.5] : put it into" in scaled
 
 
 def test_names_and_data_cannot_become_part_of_the_page() -> None:

@@ -1,6 +1,6 @@
 import json
 
-from irp_kedro.reporting.charts import Chart
+from irp_kedro.reporting.charts import Chart, Panel, Series
 from irp_kedro.reporting.interactive import as_plotly
 
 
@@ -26,6 +26,18 @@ def test_limits_are_drawn_with_their_names(chart: Chart) -> None:
     assert len(layout["shapes"]) == 2
     assert {"limit", "here", "bars"} <= {note["text"] for note in layout["annotations"]}
     assert layout["xaxis3"]["ticktext"] == ["only"]
+
+
+def test_a_legend_of_two_rows_covers_no_axis() -> None:
+    def height_of(n_names: int) -> tuple[int, int]:
+        series = tuple(Series(name=str(number), kind="line", x=[0], y=[0.0]) for number in range(n_names))
+        layout = as_plotly(Chart(title="", alt="", panels=(Panel(x_label="x", y_label="y", series=series),)))[
+            "layout"
+        ]
+        return layout["height"], layout["margin"]["b"]
+
+    (height, below), (higher, lower) = height_of(3), height_of(4)
+    assert (higher - height, lower - below) == (30, 30)
 
 
 def test_what_comes_out_is_plain_json_and_the_same_every_time(chart: Chart) -> None:

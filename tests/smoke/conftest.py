@@ -1,8 +1,10 @@
-"""Whole runs of the project, as a user starts them, on sets that take seconds."""
+"""Whole runs of the project, as a user starts them, on sets that take seconds, and a browser for the pages."""
 
 import contextlib
 import io
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from kedro.framework.startup import bootstrap_project
 from omegaconf import OmegaConf
 
 PROJECT = Path(__file__).parents[2]
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 # Runs the pipelines named (all, where none is) below a data root; returns what the terminal showed.
 RunProject = Callable[..., str]
@@ -75,3 +79,55 @@ def run_project(
         return terminal.getvalue()
 
     return run
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Opens pages in a browser without network, and remembers what it complained about."""
+
+    context: Any
+
+    def open(self, path: Path) -> tuple[Any, list[str]]:
+        page, faults = self.context.new_page(), []
+        page.on("console", lambda message: faults.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda request: faults.extend(_outside(request.url)))
+        page.goto(path.as_uri())
+        page.wait_for_function("document.documentElement.classList.contains('drawn')")
+        return page, faults
+
+    def is_whole(self, page: Any) -> bool:
+        """Whether every image on the page is there, every plot was drawn, and nothing hangs over the edge."""
+        images = page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+        plots = page.evaluate(
+            "[...document.querySelectorAll('.interactive')].every(plot => plot.querySelector('svg.main-svg'))"
+        )
+        wide, shown = page.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        return bool(images and plots and wide <= shown)
+
+    def parts_without_entry(self, page: Any) -> list[str]:
+        """The sections, tables and figures of a page that name no entry of the catalog."""
+        return list(
+            page.evaluate(
+                "[...document.querySelectorAll('section, table, figure')]"
+                ".filter(part => !part.querySelector('.entry')).map(part => part.outerHTML.slice(0, 200))"
+            )
+        )
+
+
+def _outside(url: str) -> list[str]:
+    return [] if url.startswith(("file:", "data:", "blob:")) else [f"asked the network for {url}"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed: the pages were not opened in a real browser")
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield Browser(started.new_context(offline=True, accept_downloads=True))
+        started.close()

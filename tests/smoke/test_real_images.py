@@ -91,3 +91,28 @@ def test_a_whole_run_on_real_images_ends_with_metrics(
     assert content["removals"]["n_images"] == 40 + 8
     assert 0 <= content["image"]["image_auroc"] <= 1
     assert "iterative_refinement" in terminal
+
+
+def test_the_page_of_a_pill_cell_opens_whole_and_shows_where_the_judge_saw_what_it_removed(
+    real_data: Path, run_project: Callable[..., str], browser: Any, tmp_path: Path
+) -> None:
+    asked: dict[str, Any] = {"dataset.name": "mvtec_ad", "dataset.product_class": "pill"}
+    asked |= {"dataset.path": real_data / "mvtec_ad", "contamination.level": 0.3}
+    asked |= {"preparation.size": 96, "patches.size": 160, "refinement.max_cycles": 2}
+    run_project(tmp_path, **asked)
+    (path,) = tmp_path.glob("08_reporting/*/report.html")
+    for place in (path, tmp_path / "08_reporting" / "report.html"):
+        page, faults = browser.open(place)
+        assert faults == []
+        assert browser.is_whole(page)
+        assert place.stat().st_size < 10_000_000
+        page.close()
+    page, _ = browser.open(path)
+    assert browser.parts_without_entry(page) == []
+    (log,) = tmp_path.glob("05_model_input/*/iterative_refinement/removal_log.csv")
+    removed = pd.read_csv(log).drop_duplicates("image_id", keep="last")
+    assert page.locator("#removed .card").count() == (removed["action"] == "removed").sum() > 0
+    assert page.locator("#near .card").count() == 24
+    assert set(page.locator(".card .whose").all_inner_texts()) == {"Map: patch_memory, judge"}
+    assert page.locator(".card .images").count() == page.locator(".card .whose").count()
+    page.close()

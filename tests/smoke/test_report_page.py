@@ -1,9 +1,9 @@
 """The report in a real browser: it opens without a fault, and the next run honours what a person clicks."""
 
 import csv
-import shutil
+import json
+import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,46 +13,16 @@ import pytest
 from kedro.config import OmegaConfigLoader
 from PIL import Image
 
+from irp_kedro.parameters import Parameters
+from irp_kedro.reporting.cell_command import flat
 from irp_kedro.settings import CONFIG_LOADER_ARGS
 
 PROJECT = Path(__file__).parents[2]
 RunProject = Callable[..., str]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 MAIN = "iterative_refinement"
 CELL, OVERVIEW = "08_reporting/*/report.html", "08_reporting/report.html"
+LARGEST = 10_000_000  # bytes of a page of the sample
 MORE_REMOVALS = {"refinement.mad_factor": 2.0}
-
-
-@dataclass(frozen=True)
-class Browser:
-    """Opens pages in a browser without network, and remembers what it complained about."""
-
-    context: Any
-
-    def open(self, path: Path) -> tuple[Any, list[str]]:
-        page, faults = self.context.new_page(), []
-        page.on("console", lambda message: faults.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda request: faults.extend(outside(request.url)))
-        page.goto(path.as_uri())
-        page.wait_for_function("document.documentElement.classList.contains('drawn')")
-        return page, faults
-
-
-def outside(url: str) -> list[str]:
-    return [] if url.startswith(("file:", "data:", "blob:")) else [f"asked the network for {url}"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is installed: the pages were not opened in a real browser")
-    with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield Browser(started.new_context(offline=True, accept_downloads=True))
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +47,7 @@ def unlabelled(run_project: RunProject, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="module")
-def page_of_cell(labelled: Path, browser: Browser) -> Iterator[Any]:
+def page_of_cell(labelled: Path, browser: Any) -> Iterator[Any]:
     """The report of the labelled cell, for tests that only look."""
     page, _ = browser.open(the(labelled, CELL))
     yield page
@@ -93,27 +63,32 @@ def table(root: Path, name: str) -> pd.DataFrame:
     return pd.read_csv(the(root, f"0*/*/{name}"), dtype={"digest": str, "image_id": str})
 
 
-def is_whole(page: Any) -> bool:
-    """Whether every image on the page is there, and every plot was drawn."""
-    images = page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
-    plots = page.evaluate(
-        "[...document.querySelectorAll('.interactive')].every(plot => plot.querySelector('svg.main-svg'))"
-    )
-    return bool(images and plots)
+@pytest.mark.slow
+def test_the_pages_of_the_default_sample_open_whole_and_stay_below_ten_megabytes(
+    run_project: RunProject, tiny: dict[str, Any], browser: Any, tmp_path: Path
+) -> None:
+    usual = dict(flat(Parameters().model_dump(mode="json")))
+    run_project(tmp_path, **{name: usual[name] for name in tiny})
+    for place in (CELL, OVERVIEW):
+        path = the(tmp_path, place)
+        page, faults = browser.open(path)
+        assert faults == []
+        assert browser.is_whole(page)
+        assert path.stat().st_size < LARGEST
+        page.close()
+    assert table(tmp_path, f"{MAIN}/removal_log.csv").empty is False
 
 
 @pytest.mark.parametrize("name", ["labelled", "unlabelled"])
 @pytest.mark.parametrize("place", [CELL, OVERVIEW])
 def test_a_page_opens_without_a_fault_a_missing_image_or_the_network(
-    request: pytest.FixtureRequest, browser: Browser, name: str, place: str
+    request: pytest.FixtureRequest, browser: Any, name: str, place: str
 ) -> None:
     path = the(request.getfixturevalue(name), place)
     page, faults = browser.open(path)
     assert faults == []
-    assert is_whole(page)
-    assert path.stat().st_size < 10_000_000
-    width = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-    assert width[0] <= width[1]  # nothing hangs over the edge
+    assert browser.is_whole(page)
+    assert path.stat().st_size < LARGEST
     page.close()
 
 
@@ -124,7 +99,7 @@ def test_every_image_and_plot_is_described_and_every_field_has_a_name(page_of_ce
     assert page_of_cell.evaluate("document.documentElement.lang") == "en"
 
 
-def test_every_entry_that_a_page_names_is_in_the_catalog(labelled: Path, browser: Browser) -> None:
+def test_every_entry_that_a_page_names_is_in_the_catalog(labelled: Path, browser: Any) -> None:
     resolvers = dict.fromkeys(("cell", "data_root", "lineage_folder"), lambda: "x") | {
         "lineage": lambda key: key
     }
@@ -138,10 +113,67 @@ def test_every_entry_that_a_page_names_is_in_the_catalog(labelled: Path, browser
         named = set(page.evaluate("[...document.querySelectorAll('.entry')].map(entry => entry.textContent)"))
         figures = page.locator("figure").count()
         captioned = page.locator("figcaption .entry").count()
+        if place == CELL:
+            assert browser.parts_without_entry(page) == []
         page.close()
         assert named
         assert {name for name in named if f"{{strategy}}.{name.partition('.')[2]}" not in entries} <= entries
         assert captioned == figures > 0
+
+
+def test_the_numbers_of_the_page_are_those_of_the_entries_it_names(labelled: Path, page_of_cell: Any) -> None:
+    measured = {
+        path.parent.name.replace("_", " "): json.loads(path.read_text())
+        for path in labelled.glob("08_reporting/*/*/metrics.json")
+    }
+    for caption, written in (
+        ("Strategies side by side", lambda image, name: f"{image[name]:.3f}"),
+        ("95 % bootstrap intervals", lambda image, name: "{:.3f} to {:.3f}".format(*image[f"{name}_interval"])),
+    ):
+        shown = page_of_cell.locator("table", has_text=caption)
+        columns = [heading.strip() for heading in shown.locator("thead th").all_inner_texts()]
+        entries = shown.locator("caption .entry").all_inner_texts()
+        assert {f"{name.replace(' ', '_')}.metrics" for name in measured} <= set(entries)
+        rows = {
+            row.locator("th").inner_text(): row.locator("td").all_inner_texts()
+            for row in shown.locator("tbody tr").all()
+        }
+        assert set(rows) == set(measured)
+        for name, cells in rows.items():
+            found = dict(zip(columns[1:], cells, strict=True))
+            for heading, metric in (("image AUROC", "image_auroc"), ("FPR at 95 % TPR", "fpr_at_95_tpr")):
+                assert found[heading] == written(measured[name]["image"], metric)
+    removals = measured[MAIN.replace("_", " ")]["removals"]
+    facts = page_of_cell.locator("dl.facts div").all_inner_texts()
+    assert facts[0].split()[:2] == ["removed", str(removals["n_removed"])]
+
+
+def test_maps_of_the_judge_that_decided_are_shown_and_named(page_of_cell: Any) -> None:
+    cards = page_of_cell.locator("#removed .card, #near .card")
+    assert cards.locator(".images img:nth-child(2)").count() == cards.count() > 0
+    assert set(cards.locator(".whose").all_inner_texts()) == {"Map: patch_memory, judge"}
+
+
+def test_the_command_on_the_page_runs_this_cell_with_the_review(labelled: Path, page_of_cell: Any) -> None:
+    program, command, option, value = shlex.split(page_of_cell.locator("#again").inner_text())
+    assert (program, command, option) == ("kedro", "run", "--params")
+    asked = dict(pair.split("=", 1) for pair in value.split(","))
+    assert asked["refinement.review"] == "review.csv"
+    assert asked["data_root"] == str(labelled)
+    assert asked["refinement.mad_factor"] == "2.0"
+
+
+def test_on_paper_figures_are_drawn_and_nothing_asks_for_a_click(labelled: Path, browser: Any) -> None:
+    page, faults = browser.open(the(labelled, CELL))
+    page.emulate_media(media="print")
+    assert page.locator("figure img.static:visible").count() == page.locator("figure").count() > 0
+    assert page.locator("figure .interactive:visible").count() == 0
+    for asking in ("nav", "#reviewer", "fieldset.review", "#again"):
+        assert page.locator(f"{asking}:visible").count() == 0, asking
+    assert page.locator("#removed .card:visible").count() > 0
+    assert len(page.pdf(format="A4")) > 10_000
+    assert faults == []
+    page.close()
 
 
 def test_the_gallery_shows_the_removed_in_the_order_of_the_log_then_those_that_stayed(
@@ -161,7 +193,7 @@ def test_the_gallery_shows_the_removed_in_the_order_of_the_log_then_those_that_s
     assert len(near) == min(24, len(stayed))
 
 
-def test_a_file_name_is_text_on_the_page_whatever_it_holds(unlabelled: Path, browser: Browser) -> None:
+def test_a_file_name_is_text_on_the_page_whatever_it_holds(unlabelled: Path, browser: Any) -> None:
     page, _ = browser.open(the(unlabelled, CELL))
     names = page.evaluate("[...document.querySelectorAll('.card h4')].map(name => name.textContent)")
     assert names
@@ -171,7 +203,7 @@ def test_a_file_name_is_text_on_the_page_whatever_it_holds(unlabelled: Path, bro
 
 @pytest.fixture(scope="module")
 def clicked(
-    labelled: Path, browser: Browser, tmp_path_factory: pytest.TempPathFactory
+    labelled: Path, browser: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, str]]:
     """A review as a person makes it: keep the first that left, remove the first that stayed."""
     page, _ = browser.open(the(labelled, CELL))
@@ -209,7 +241,7 @@ def test_without_a_name_nothing_is_saved(page_of_cell: Any) -> None:
 def test_the_next_run_honours_the_file_and_its_page_goes_on_from_it(
     labelled: Path,
     clicked: tuple[Path, dict[str, str]],
-    browser: Browser,
+    browser: Any,
     run_project: RunProject,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from irp_kedro.reporting.cell_command import run_command
 from irp_kedro.reporting.cell_tables import (
     MAIN,
     cost_table,
     cycles_table,
     detection_table,
+    intervals_table,
     provenance_table,
     removals_table,
     settings_table,
@@ -21,6 +23,7 @@ from irp_kedro.reporting.gallery import NEAR, REMOVED, GalleryImage
 from irp_kedro.reporting.headline import facts, headline
 from irp_kedro.reporting.pages import render
 
+REVIEW = "review.csv"  # as the page's button saves it
 LONGEST_BAR = 4  # thresholds
 BELOW = 0.05  # of the range, that the lowest score still has a bar where all are negative
 ACQUISITION = (
@@ -62,10 +65,12 @@ def cell_page(results: CellResults) -> str:
     removed = [image for image in results.gallery if image.group == REMOVED]
     near = [image for image in results.gallery if image.group == NEAR]
     page = {
+        **_entries(results),
         "cell": first["cell"],
         "title": _title(first),
         "overview": "../report.html",
         "labels_known": refined["image"]["labels_known"],
+        "is_tested": refined["image"]["n_images"] > 0,
         "headline": headline(results.metrics["vanilla"], refined, results.metrics["oracle"]),
         "facts": facts(results.metrics["vanilla"], refined),
         "notes": _notes(results),
@@ -76,6 +81,7 @@ def cell_page(results: CellResults) -> str:
         "bars": _ends_of_bars(results.gallery),
         "figures": results.figures,
         "strategies": detection_table(results.summary),
+        "intervals": intervals_table(results.summary),
         "removals": removals_table(results.summary),
         "types": types_table(results.types),
         "cycles": cycles_table(results.history),
@@ -87,6 +93,7 @@ def cell_page(results: CellResults) -> str:
             "cell": first["cell"],
             "earlier": results.review.astype(str).to_dict("records"),
         },
+        "again": run_command(results.parameters, {"refinement.review": REVIEW}),
     }
     return render("cell.html.j2", page)
 
@@ -113,15 +120,35 @@ def _title(first: pd.Series) -> str:
     return f"What left the training set: {str(dataset).replace('_', ' ')}"
 
 
-def _notes(results: CellResults) -> list[str]:
+def _notes(results: CellResults) -> list[dict[str, str]]:
     notes = []
     if results.parameters["dataset"]["name"] == "mvtec_ad":
-        notes.append(ACQUISITION)
+        notes.append({"text": ACQUISITION, "entry": "cell_parameters"})
     if len(results.review):
         counts = results.review["decision"].value_counts()
         told = ", ".join(f"{count} {decision}" for decision, count in counts.items())
-        notes.append(f"This run honoured a review: {told}. Its digest is in the lineage below.")
+        text = f"This run honoured a review: {told}. Its digest is in the lineage below."
+        notes.append({"text": text, "entry": "review"})
     return notes
+
+
+def _entries(results: CellResults) -> dict[str, list[str]]:
+    """Return which catalog entries each part of the page without a table or figure of its own shows."""
+    labelled = results.metrics[MAIN]["removals"]["labels_known"]
+    maps = sorted(
+        {
+            f"{MAIN}.{'judge_maps' if image.heat_by_judge else 'anomaly_maps'}"
+            for image in results.gallery
+            if image.heat
+        }
+    )
+    audit = [f"{MAIN}.removal_audit"] if labelled else []
+    return {
+        "headline_entries": [f"{name}.metrics" for name in ("vanilla", MAIN, "oracle")],
+        "gallery_entries": ["gallery", f"{MAIN}.removal_log", *audit, *maps],
+        "near_entries": ["gallery", f"{MAIN}.suspicion_ranking", f"{MAIN}.cycle_history", *maps],
+        "detector_entries": [f"{MAIN}.model", f"{MAIN}.test_scores"],
+    }
 
 
 def _whose_map(results: CellResults) -> str:

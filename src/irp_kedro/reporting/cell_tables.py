@@ -5,15 +5,15 @@ from typing import Any
 
 import pandas as pd
 
+from irp_kedro.core.bootstrap import METRICS
+from irp_kedro.reporting.cell_command import flat
 from irp_kedro.reporting.charts import readable
-from irp_kedro.reporting.pages import Row, ShownTable, as_table
+from irp_kedro.reporting.pages import Row, ShownTable, as_table, number
 
 MAIN = "iterative_refinement"
 DETECTION_COLUMNS = {
     "strategy": "strategy",
     "image_auroc": "image AUROC",
-    "image_auroc_low": "95 % from",
-    "image_auroc_high": "to",
     "average_precision": "average precision",
     "f1": "F1",
     "false_alarm_rate": "false alarms",
@@ -21,6 +21,7 @@ DETECTION_COLUMNS = {
     "pixel_auroc": "pixel AUROC",
     "aupro": "AUPRO",
 }
+INTERVAL_COLUMNS = {"strategy": "strategy"} | {name: DETECTION_COLUMNS[name] for name in METRICS}
 REMOVAL_COLUMNS = {
     "strategy": "strategy",
     "n_removed": "removed",
@@ -84,7 +85,23 @@ def detection_table(summary: pd.DataFrame) -> ShownTable:
         DETECTION_COLUMNS,
         caption="Strategies side by side. The threshold of F1 and false alarms was stored with each model "
         "before any test label was read.",
-        entries=["summary_table", f"{MAIN}.metrics", f"{MAIN}.threshold_record"],
+        entries=["summary_table", *_of_each(summary, "metrics"), *_of_each(summary, "threshold_record")],
+    )
+
+
+def intervals_table(summary: pd.DataFrame) -> ShownTable:
+    """Return the 95 % bootstrap interval of each image metric in words, one row a strategy."""
+    shown = pd.DataFrame({"strategy": summary["strategy"].map(readable)})
+    for name in METRICS:
+        ends = zip(summary.get(f"{name}_low", []), summary.get(f"{name}_high", []), strict=True)
+        words = [f"{number(low)} to {number(high)}" if pd.notna(low) else None for low, high in ends]
+        if any(words):
+            shown[name] = words
+    return as_table(
+        shown,
+        INTERVAL_COLUMNS,
+        caption="95 % bootstrap intervals of the same: how far each would move on another draw of test images.",
+        entries=["summary_table", *_of_each(summary, "metrics")],
     )
 
 
@@ -96,7 +113,7 @@ def removals_table(summary: pd.DataFrame) -> ShownTable:
         REMOVAL_COLUMNS,
         caption="What each strategy removed. False removals are a share of all good images; ranking AP is the "
         "average precision of the order in which images were suspected.",
-        entries=["summary_table", f"{MAIN}.removal_audit"],
+        entries=["summary_table", *_of_each(refining, "metrics"), *_of_each(refining, "removal_audit")],
     )
 
 
@@ -108,7 +125,7 @@ def types_table(types: Mapping[str, pd.DataFrame]) -> ShownTable:
         TYPE_COLUMNS,
         texts=2,
         caption="By type of defect; AUROC is against all good test images, pixel metrics are of the maps.",
-        entries=[f"{name}.metrics_by_type" for name in types],
+        entries=[f"{name}.{entry}" for name in types for entry in ("metrics_by_type", "pixel_metrics")],
     )
 
 
@@ -140,7 +157,7 @@ def cost_table(summary: pd.DataFrame) -> ShownTable:
         COST_COLUMNS,
         caption="Extraction is shared by the strategies, and by every later run; the loop is judging, removing "
         "and training.",
-        entries=["summary_table"],
+        entries=["summary_table", *_of_each(summary, "metrics"), "feature_bank_record", "patch_bank_record"],
     )
 
 
@@ -149,7 +166,7 @@ def settings_table(parameters: Mapping[str, Any]) -> ShownTable:
     return ShownTable(
         caption="Every parameter of this cell.",
         columns=("parameter", "value"),
-        rows=tuple(Row(cells=(key, str(value))) for key, value in _flat(parameters)),
+        rows=tuple(Row(cells=(key, str(value))) for key, value in flat(parameters)),
         entries=("cell_parameters",),
         texts=2,
     )
@@ -179,8 +196,7 @@ def provenance_table(record: pd.Series) -> ShownTable:
     )
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    flat: list[tuple[str, Any]] = []
-    for key, value in tree.items():
-        flat += _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(prefix + key, value)]
-    return flat
+def _of_each(summary: pd.DataFrame, entry: str) -> list[str]:
+    """Return the catalog entry of each strategy that a table has a row of; the oracle keeps metrics only."""
+    kept = [name for name in summary["strategy"] if name != "oracle" or entry == "metrics"]
+    return [f"{name}.{entry}" for name in kept]

@@ -17,6 +17,7 @@ SYMBOLS = {
 }
 SHORT = 3  # letters that never need a second line
 PANEL_HEIGHT = 340  # pixels
+NAMES_IN_A_ROW, NAME_HEIGHT = 3, 30  # of a legend, below each panel; pixels
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -38,6 +39,7 @@ def as_plotly(chart: Chart) -> dict[str, Any]:
         _dress(figure, panel, row, column)
     # Names below an axis may be slanted; the legend stands below them.
     below = 140 if any(_has_names(panel) for panel in chart.panels) else 90
+    below += NAME_HEIGHT * (max(1, -(-len(named) // (NAMES_IN_A_ROW * chart.shown_columns))) - 1)
     figure.update_layout(
         template="plotly_white",
         font={"family": FONT, "size": 13, "color": "#1a1a1a"},
