@@ -32,8 +32,8 @@ REVIEW = pd.DataFrame(
 )
 
 
-def metrics(*, labelled: bool) -> dict[str, Any]:
-    image: dict[str, Any] = {"labels_known": labelled, "n_images": 8}
+def metrics(*, labelled: bool, n_tested: int = 8) -> dict[str, Any]:
+    image: dict[str, Any] = {"labels_known": labelled, "n_images": n_tested}
     removals: dict[str, Any] = {"n_images": 20, "n_removed": 1, "labels_known": labelled}
     if labelled:
         image |= {"image_auroc": 0.8, "image_auroc_interval": [0.7, 0.9], "f1": 0.5, "false_alarm_rate": 0.1}
@@ -94,9 +94,10 @@ def page_of(
     labelled: bool = True,
     gallery: list[GalleryImage] | None = None,
     review: pd.DataFrame = REVIEW,
+    n_tested: int = 8,
     **raw: Any,
 ) -> str:
-    measured = {name: metrics(labelled=labelled) for name in STRATEGIES}
+    measured = {name: metrics(labelled=labelled, n_tested=n_tested) for name in STRATEGIES}
     measured["oracle"] = {"available": False}
     parameters = Parameters.model_validate(raw).model_dump(mode="json")
     figures = {
@@ -158,6 +159,7 @@ def test_without_labels_nothing_says_right_or_wrong_and_labelled_figures_are_lef
     drawn = re.findall(r'<figure id="(\w+)"', page)
     assert "roc_curves" not in drawn
     assert "test_score_distribution" in drawn  # scores need no label
+    assert "test_score_distribution" not in page_of(labelled=False, gallery=unknown, n_tested=0)
 
 
 @pytest.mark.parametrize("labelled", [True, False])
@@ -249,7 +251,9 @@ def test_the_page_says_whose_map_it_shows_and_whether_that_detector_decided() ->
 
 
 def test_an_image_that_came_back_says_when_it_was_away() -> None:
-    assert "Left and came back: cycles 1, 3" in words(page_of(gallery=[shown("b", "stayed", away=(1, 3))]))
+    once, twice = (words(page_of(gallery=[shown("b", "stayed", away=away)])) for away in ((1, 3), (1, 2, 3, 4)))
+    assert "Left in cycle 1, came back in cycle 3 " in once
+    assert "Left in cycle 1, came back in cycle 2, left in cycle 3, came back in cycle 4 " in twice
 
 
 @pytest.mark.parametrize(("scores", "threshold"), [((-3.0, -1.0), -2.0), ((-1.0, 3.0), 2.0)])
