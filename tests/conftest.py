@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 import torch
+import yaml
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -22,6 +24,7 @@ from irp_kedro.judges import FeatureLoader, recipe_for
 from irp_kedro.lineage.record import Provenance
 from irp_kedro.parameters import FlowParameters, PatchParameters, TrainingParameters, ViewParameters
 
+PROJECT = Path(__file__).parents[1]
 SIDE, N_SURFACES = 64, 20
 
 
@@ -157,3 +160,10 @@ def provenance_of() -> Callable[..., Provenance]:
         return Provenance(**nothing | named)
 
     return state
+
+
+@pytest.fixture(scope="session")
+def paper_results() -> pd.DataFrame:
+    """The published figures as the catalog loads them."""
+    entry = yaml.safe_load((PROJECT / "conf/base/catalog.yml").read_text(encoding="utf-8"))["paper_results"]
+    return pd.read_csv(PROJECT / entry["filepath"], **entry["load_args"])

@@ -8,9 +8,12 @@ def cells(*seeds: dict[str, float]) -> pd.DataFrame:
     rows = [
         {
             "dataset": "sample",
-            "product_class": float("nan"),
+            "product_class": "",
+            "set_name": "sample",
+            "set_digest": "s",
             "definition": "pool_fraction",
             "detector": "differnet",
+            "configuration": "c",
             "level": 0.2,
             "setting": "a",
             "seed": seed,
@@ -70,3 +73,14 @@ def test_cells_without_an_oracle_and_no_cells_give_an_empty_table() -> None:
         table = recovery_by_contamination(found)
         assert table.empty
         assert tuple(table.columns) == COLUMNS
+
+
+def test_a_row_says_of_which_experiment_it_is() -> None:
+    one = cells({"vanilla": 0.7, "iterative_refinement": 0.8, "oracle": 0.9})
+    other = one.assign(configuration="d", setting="b", detector="gaussian", definition="added_fraction")
+    table = recovery_by_contamination(pd.concat([one, other]))
+    told = table[["set_name", "definition", "detector", "configuration"]].to_dict("split")["data"]
+    assert told == [
+        ["sample", "added_fraction", "gaussian", "d"],
+        ["sample", "pool_fraction", "differnet", "c"],
+    ]

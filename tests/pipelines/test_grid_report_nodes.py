@@ -3,9 +3,6 @@ from pathlib import Path
 import pandas as pd
 
 from irp_kedro.pipelines.grid_report import nodes
-from irp_kedro.reporting.paper import FILE
-
-PAPER = pd.read_csv(FILE, comment="#", keep_default_na=False, na_values={"good": "", "bad": ""})
 
 
 def cells() -> pd.DataFrame:
@@ -29,24 +26,26 @@ def cells() -> pd.DataFrame:
             "bad_removed": 2.0,
         }
         for seed in (0, 1)
-        for strategy in ("vanilla", "iterative_refinement")
+        for strategy in ("vanilla", "iterative_refinement", "oracle")
     ]
     return pd.DataFrame(rows)
 
 
-def test_tables_and_figures_come_from_the_finished_cells_as_they_were_saved(tmp_path: Path) -> None:
+def test_tables_and_figures_come_from_the_finished_cells_as_they_were_saved(
+    tmp_path: Path, paper_results: pd.DataFrame
+) -> None:
     nodes.collect_grid(cells()).to_csv(tmp_path / "results.csv", index=False)
     results = pd.read_csv(tmp_path / "results.csv")
-    auroc, removals, spread, comparison = nodes.tabulate_grid(results, PAPER)
-    assert [len(table) for table in (auroc, removals, spread, comparison)] == [2, 1, 2, 1]
+    auroc, removals, recovery, spread, comparison = nodes.tabulate_grid(results, paper_results)
+    assert [len(table) for table in (auroc, removals, recovery, spread, comparison)] == [3, 1, 1, 3, 1]
     assert comparison["paper_auroc"].tolist() == [0.858]
-    figures = nodes.draw_grid(results, PAPER)
+    figures = nodes.draw_grid(results, paper_results)
     assert [len(chart.panels) for chart in figures] == [1, 1, 1, 1]
 
 
-def test_the_page_has_the_grid_s_name_and_note() -> None:
+def test_the_page_has_the_grid_s_name_and_note(paper_results: pd.DataFrame) -> None:
     told = cells()
     told.attrs["note"] = "Reduced copies."
-    page = nodes.write_grid_report(told, *nodes.tabulate_grid(told, PAPER))
+    page = nodes.write_grid_report(told, *nodes.tabulate_grid(told, paper_results))
     assert page.startswith("# Grid mine\n\nReduced copies.")
     assert "0.858" in page

@@ -43,18 +43,18 @@ def test_a_cell_is_summed_up_as_a_table_and_as_a_page() -> None:
     assert all(f"| {strategy} |" in page for strategy in aurocs)
 
 
-def test_the_tables_over_all_cells_take_every_cell_found() -> None:
+def test_the_tables_over_all_cells_take_every_cell_found(paper_results: pd.DataFrame) -> None:
     both = pd.concat([summary_of(0), summary_of(1)])
-    auroc, removals, *_ = tabulate_cells(summary_of(1), both)
+    auroc, removals, *_ = tabulate_cells(summary_of(1), both, paper_results)
     assert auroc["cells"].tolist() == [2] * 4
     assert set(removals["strategy"]) == {"one_shot_removal", "iterative_refinement"}
 
 
-def test_tables_without_the_cell_just_summarised_are_refused() -> None:
+def test_tables_without_the_cell_just_summarised_are_refused(paper_results: pd.DataFrame) -> None:
     with pytest.raises(IncompleteRunError, match="cell_results lacks"):
-        tabulate_cells(summary_of(0), pd.DataFrame())
+        tabulate_cells(summary_of(0), pd.DataFrame(), paper_results)
 
 
-def test_a_cell_alone_has_tables_of_its_own() -> None:
-    auroc, *_ = tabulate_cells(summary_of(0), summary_of(0))
+def test_a_cell_alone_has_tables_of_its_own(paper_results: pd.DataFrame) -> None:
+    auroc, *_ = tabulate_cells(summary_of(0), summary_of(0), paper_results)
     assert auroc["cells"].tolist() == [1] * 4

@@ -65,6 +65,7 @@ def test_a_summary_carries_the_cell_and_the_numbers_that_were_measured() -> None
     assert refined[["image_auroc_low", "image_auroc_high"]].tolist() == pytest.approx([0.8, 0.95])
     assert (refined["n_removed"], refined["bad_removed"], refined["good_removed"]) == (10, 8, 2)
     assert (refined["removal_precision"], refined["refinement_seconds"]) == (0.8, 12.34)
+    assert refined["set_name"] == "sample"
     assert (refined["images_extracted"], refined["extraction_seconds"]) == (12, 3.5)
 
 

@@ -4,7 +4,17 @@ import numpy as np
 import pandas as pd
 
 # "setting" digests every parameter but the seed: cells that differ in anything else are never compared.
-KEYS = ["dataset", "product_class", "definition", "detector", "level", "setting"]
+KEYS = [
+    "dataset",
+    "product_class",
+    "set_name",
+    "set_digest",
+    "definition",
+    "detector",
+    "configuration",
+    "level",
+]
+KEYS += ["setting"]
 COLUMNS = (*KEYS, "strategy", "cells", "vanilla", "refined", "oracle", "gain", "lost", "lost_error", "recovery")
 
 
@@ -15,12 +25,12 @@ def recovery_by_contamination(cells: pd.DataFrame) -> pd.DataFrame:
     standard error over paired seeds; elsewhere it is empty and ``gain``, the plain difference, is the result.
 
     Args:
-        cells: one row a cell and strategy with ``image_auroc``; a cell without an oracle is left out.
+        cells: one row a cell and strategy with ``image_auroc``, its set and configuration named as all tables
+            over cells name them; a cell without an oracle is left out.
     """
     rows = []
     if len(cells):
-        known = cells.assign(product_class=cells["product_class"].fillna(""))
-        for keys, group in known.groupby(KEYS, sort=True):
+        for keys, group in cells.groupby(KEYS, sort=True):
             wide = group.pivot_table(index="seed", columns="strategy", values="image_auroc", aggfunc="mean")
             if {"vanilla", "oracle"} <= set(wide.columns):
                 refining = [name for name in wide.columns if name not in {"vanilla", "oracle"}]

@@ -6,8 +6,8 @@ from typing import Any, NoReturn
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
-# Digests may be all digits.
-TEXT = {"setting": str, "configuration": str}
+# Digests, and names of folders, may be all digits.
+TEXT = dict.fromkeys(("setting", "configuration", "set_digest", "set_name", "product_class"), str)
 
 
 class CellResultsDataset(AbstractDataset[NoReturn, pd.DataFrame]):

@@ -14,6 +14,7 @@ import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from irp_kedro.datasets.cell_results import TEXT
 from irp_kedro.writing import write_json
 
 SUMMARY = "summary.csv"
@@ -154,7 +155,7 @@ class GridCellsDataset(AbstractDataset[NoReturn, pd.DataFrame]):
         for cell in folder.list_cells(grid):
             record = folder.read(cell.digest)
             if record is not None and record.status == "done":
-                table = pd.read_csv(folder.summary_path(record.cell))
+                table = pd.read_csv(folder.summary_path(record.cell), dtype=TEXT)
                 told: dict[str, Any] = {
                     "grid": grid,
                     "set": cell.set,

@@ -7,6 +7,7 @@ from irp_kedro.errors import GridError
 from irp_kedro.grid.overrides import dotted, nested
 from irp_kedro.grid.plan import Axis, GridPlan
 from irp_kedro.parameters import Parameters
+from irp_kedro.reporting import sets
 from irp_kedro.reporting.grid_tables import ONLY_VARIANT
 
 # A table has columns for these; the values of all other axes make up its column `variant`.
@@ -46,9 +47,9 @@ def keys_of(name: str, axis: Axis | None) -> set[str]:
 
 
 def set_name(plan: GridPlan, labels: Labels, parameters: Parameters) -> str:
-    """Return the label of the axis that chooses the images; without one their class or source."""
+    """Return the label of the axis that chooses the images; without one what any cell calls them."""
     chosen = [label for name, label in labels.items() if _chooses_set(name, plan.axes.get(name))]
-    return "-".join(chosen) or parameters.dataset.product_class or parameters.dataset.name
+    return "-".join(chosen) or sets.set_name(parameters)
 
 
 def variant_of(plan: GridPlan, labels: Labels) -> str:

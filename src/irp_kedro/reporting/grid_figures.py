@@ -1,6 +1,6 @@
 """The paper's Figures 1, 3, 4 and 5 from a grid's cells; bars are the spread over seeds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
@@ -17,7 +17,8 @@ from irp_kedro.reporting.charts import (
     readable,
     strategy_colour,
 )
-from irp_kedro.reporting.grid_tables import ONLY_VARIANT, REFINED, named_sets
+from irp_kedro.reporting.grid_tables import ONLY_VARIANT, REFINED
+from irp_kedro.reporting.paper import DEFINITION, of_set, papers_sets
 
 IMPACT = ("vanilla", REFINED, "oracle")
 
@@ -30,7 +31,7 @@ def impact(cells: pd.DataFrame, paper: pd.DataFrame) -> Chart:
     """
     panels = [
         _panel(title, "image AUROC", [*_lines(_over_sets(rows), IMPACT), *_papers_mean(paper, rows)])
-        for title, rows in _experiments(cells, _mean_over_sets(cells))
+        for title, rows in _experiments(cells, _mean_over_sets)
     ]
     return _chart("What contamination costs (the paper's Figure 1)", "mean AUROC over all sets", panels)
 
@@ -43,7 +44,7 @@ def by_source(cells: pd.DataFrame, paper: pd.DataFrame) -> Chart:
     panels = [
         _panel(title, "image AUROC", [*_lines(_over_sets(rows)), *_papers_mean(paper, rows)])
         for source in dict.fromkeys(cells["dataset"])
-        for title, rows in _experiments(*_of_source(cells, source))
+        for title, rows in _experiments(cells[cells["dataset"] == source], _mean_of_source)
     ]
     return _chart(
         "Image AUROC by source (the paper's Figure 3)", "mean AUROC over the classes of a source", panels
@@ -54,8 +55,8 @@ def by_set(cells: pd.DataFrame, paper: pd.DataFrame) -> Chart:
     """Return AUROC by level and strategy, one panel a set, the paper's own in grey (Figure 4)."""
     panels = []
     for name in dict.fromkeys(cells["set"]):
-        theirs = _papers(paper, name, "auroc", "iterative refinement, the paper's", "cross")
-        for title, rows in _experiments(cells[cells["set"] == name], name):
+        for title, rows in _experiments(cells[cells["set"] == name]):
+            theirs = _papers(paper, rows, "auroc", "iterative refinement, the paper's", "cross")
             panels.append(_panel(title, "image AUROC", [*_lines(_over_sets(rows)), *theirs]))
     return _chart("Image AUROC by set (the paper's Figure 4)", "AUROC of each set", panels)
 
@@ -65,11 +66,11 @@ def removals(cells: pd.DataFrame, paper: pd.DataFrame) -> Chart:
     refined = cells[cells["strategy"] == REFINED].dropna(subset=["bad_removed"])
     panels = []
     for name in dict.fromkeys(refined["set"]):
-        theirs = [
-            *_papers(paper, name, "bad", "defects removed, the paper's", "triangle"),
-            *_papers(paper, name, "good", "good images removed, the paper's", "circle"),
-        ]
-        for title, rows in _experiments(refined[refined["set"] == name], name):
+        for title, rows in _experiments(refined[refined["set"] == name]):
+            theirs = [
+                *_papers(paper, rows, "bad", "defects removed, the paper's", "triangle"),
+                *_papers(paper, rows, "good", "good images removed, the paper's", "circle"),
+            ]
             ours = [
                 _line(_over_seeds(rows, "bad_removed"), "defects removed", VERMILION, "triangle"),
                 _line(_over_seeds(rows, "good_removed"), "good images removed", BLUE, "circle"),
@@ -78,10 +79,9 @@ def removals(cells: pd.DataFrame, paper: pd.DataFrame) -> Chart:
     return _chart("Images that refinement removed (the paper's Figure 5)", "removals of each set", panels)
 
 
-def _of_source(cells: pd.DataFrame, source: str) -> tuple[pd.DataFrame, str]:
-    rows = cells[cells["dataset"] == source]
-    several = rows["set"].nunique() > 1
-    return rows, f"{source}, {_mean_over_sets(rows)}" if several else source
+def _mean_of_source(cells: pd.DataFrame) -> str:
+    source = str(cells["dataset"].iloc[0])
+    return f"{source}, {_mean_over_sets(cells)}" if cells["set"].nunique() > 1 else source
 
 
 def _mean_over_sets(cells: pd.DataFrame) -> str:
@@ -89,21 +89,22 @@ def _mean_over_sets(cells: pd.DataFrame) -> str:
     return str(sets[0]) if len(sets) == 1 else f"mean of {len(sets)} sets"
 
 
-def _experiments(cells: pd.DataFrame, name: str) -> Iterator[tuple[str, pd.DataFrame]]:
+def _experiments(
+    cells: pd.DataFrame, name: Callable[[pd.DataFrame], str] = _mean_over_sets
+) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the cells of each variant and detector, with a title that names what sets it apart, if anything."""
     known = cells.dropna(subset=["image_auroc"])
     several = {column: known[column].nunique() > 1 for column in ("detector", "definition")}
     for (variant, *rest), rows in known.groupby(["variant", *several], sort=False):
-        told = [name, *([] if variant == ONLY_VARIANT else [str(variant)])]
+        told = [name(rows), *([] if variant == ONLY_VARIANT else [str(variant)])]
         told += [str(value) for value, differs in zip(rest, several.values(), strict=True) if differs]
         yield ", ".join(told), rows
 
 
 def _over_sets(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and spread over seeds of the mean over sets, by strategy and level."""
-    parts = []
+    """Return mean and spread over seeds of the mean over all the sets, by strategy and level."""
+    parts, sets = [], cells["set"].nunique()
     for strategy, rows in cells.groupby("strategy", sort=False):
-        sets = rows["set"].nunique()
         by_seed = rows.groupby(["level", "seed"])["image_auroc"].agg(["mean", "count"]).reset_index()
         whole = by_seed[by_seed["count"] == sets].rename(columns={"mean": "value"})
         parts.append(_over_seeds(whole, "value").assign(strategy=strategy))
@@ -139,8 +140,8 @@ def _line(rows: pd.DataFrame, name: str, colour: str, symbol: Symbol, *, dashed:
     )
 
 
-def _papers(paper: pd.DataFrame, set_name: str, column: str, name: str, symbol: Symbol) -> list[Series]:
-    rows = paper[pd.Series(named_sets(paper), index=paper.index) == set_name]
+def _papers(paper: pd.DataFrame, ours: pd.DataFrame, column: str, name: str, symbol: Symbol) -> list[Series]:
+    rows = of_set(paper, str(ours["set"].iloc[0]), str(ours["definition"].iloc[0]))
     if rows.empty:
         return []
     told = rows.assign(mean=rows[column].astype(float), std=float("nan"))
@@ -149,9 +150,9 @@ def _papers(paper: pd.DataFrame, set_name: str, column: str, name: str, symbol: 
 
 def _papers_mean(paper: pd.DataFrame, cells: pd.DataFrame) -> list[Series]:
     """Return the paper's mean over the sets of these cells, where it has all and a level means the same."""
-    theirs, sets = paper.assign(set=named_sets(paper)), set(cells["set"])
-    theirs = theirs[theirs["set"].isin(sets)]
-    if set(theirs["set"]) != sets or set(cells["definition"]) != {"pool_fraction"}:
+    theirs, sets = papers_sets(paper), set(cells["set"])
+    theirs = theirs[theirs["set_name"].isin(sets)]
+    if set(theirs["set_name"]) != sets or set(cells["definition"]) != {DEFINITION}:
         return []
     mean = theirs.astype({"auroc": float}).groupby("level")["auroc"].mean()
     told = mean.rename("mean").reset_index().assign(std=float("nan"))

@@ -4,10 +4,14 @@ import pandas as pd
 
 from irp_kedro.reporting.grid_tables import ONLY_VARIANT
 
+RECOVERY = ["set", "variant", "level", "definition", "detector", "configuration", "strategy", "cells"]
+RECOVERY += ["vanilla", "refined", "oracle", "gain", "lost", "lost_error", "recovery"]
+
 
 def as_markdown(
     auroc: pd.DataFrame,
     removals: pd.DataFrame,
+    recovery: pd.DataFrame,
     spread: pd.DataFrame,
     comparison: pd.DataFrame,
     *,
@@ -19,6 +23,7 @@ def as_markdown(
     Args:
         auroc: as of ``grid_tables.auroc_over_seeds``.
         removals: as of ``grid_tables.removals_over_seeds``.
+        recovery: as of ``grid_tables.recovery_over_seeds``.
         spread: as of ``grid_tables.spread_over_classes``.
         comparison: as of ``grid_tables.compare_with_paper``.
         grid: its name.
@@ -31,6 +36,8 @@ def as_markdown(
         lines += _auroc_table(auroc[auroc["variant"] == variant])
         lines += [f"## Table 2{title}: images removed, good / bad, means over seeds", ""]
         lines += _removal_table(removals[removals["variant"] == variant])
+    if len(recovery):
+        lines += ["## Recovery", "", RECOVERED, "", *_markdown(recovery[RECOVERY]), ""]
     several = spread[spread["classes"] > 1]
     if len(several):
         lines += ["## Means over the classes of a source", "", SPREADS, "", *_markdown(several), ""]
@@ -81,6 +88,11 @@ def _value(value: object) -> str:
         return "-" if pd.isna(value) else f"{value:.4g}"
     return str(value)
 
+
+RECOVERED = """\
+`gain` is refined - vanilla and `lost` is oracle - vanilla, image AUROC, means over seeds that have all three.
+`recovery` is gain / lost, only where lost exceeds twice `lost_error`, its standard error over the seeds; one
+seed has none."""
 
 SPREADS = """\
 `auroc_class_std` is the standard deviation over the classes' own means, `auroc_seed_std` that over seeds of the

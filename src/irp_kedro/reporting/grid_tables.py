@@ -1,10 +1,13 @@
 """A grid's cells as tables: seeds apart from classes, and the paper's figures beside ours."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
+from irp_kedro.core.recovery import recovery_by_contamination
 from irp_kedro.parameters import STRATEGIES
-from irp_kedro.reporting.paper import MEAN
-from irp_kedro.reporting.paper_tables import set_name
+from irp_kedro.reporting.paper import DEFINITION, MEAN, classes_of_mean, papers_means, papers_sets
+from irp_kedro.reporting.sets import identified, told_apart
 from irp_kedro.reporting.tables import auroc_by_contamination, removals_by_contamination
 
 REFINED = "iterative_refinement"
@@ -13,6 +16,14 @@ ONLY_VARIANT = "-"
 # Cells of one experiment on several sets, at several levels and with several seeds.
 EXPERIMENT = ["variant", "definition", "detector"]
 PLACE = ["set", *EXPERIMENT, "level"]
+PAPERS = {"auroc": "paper_auroc", "good": "paper_good", "bad": "paper_bad"}
+
+
+def named_apart(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return a grid's cells with two sets that its plan calls alike told apart, within a variant."""
+    known = identified(cells)
+    parts = [told_apart(rows["set"], rows["set_digest"]) for _, rows in known.groupby("variant", sort=False)]
+    return cells.assign(set=pd.concat(parts))
 
 
 def auroc_over_seeds(cells: pd.DataFrame) -> pd.DataFrame:
@@ -23,6 +34,11 @@ def auroc_over_seeds(cells: pd.DataFrame) -> pd.DataFrame:
 def removals_over_seeds(cells: pd.DataFrame) -> pd.DataFrame:
     """Return mean good and bad removals by set, variant, strategy and level (Table 2)."""
     return _in_order(removals_by_contamination(cells), cells)
+
+
+def recovery_over_seeds(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return what refinement won back by set, variant, strategy and level, paired by seed (decision 0011)."""
+    return _in_order(recovery_by_contamination(identified(cells)), cells)
 
 
 def spread_over_classes(cells: pd.DataFrame) -> pd.DataFrame:
@@ -69,12 +85,13 @@ def compare_with_paper(auroc: pd.DataFrame, removals: pd.DataFrame, paper: pd.Da
         removals: as of :func:`removals_over_seeds`.
         paper: the catalog's ``paper_results``.
     """
-    theirs = paper.assign(set=named_sets(paper))
-    theirs = theirs.rename(columns={"auroc": "paper_auroc", "good": "paper_good", "bad": "paper_bad"})
+    theirs = papers_sets(paper).rename(columns={"set_name": "set"})
+    means = papers_means(paper)["auroc"].reset_index().assign(set=MEAN, definition=DEFINITION)
+    theirs = pd.concat([theirs, means], ignore_index=True).rename(columns=PAPERS)
     columns = [*PLACE, "auroc", "auroc_seed_std", "cells"]
     ours = _refined(auroc)[columns].merge(_refined(removals)[[*PLACE, "good", "bad"]], on=PLACE, how="left")
-    ours = pd.concat([ours, _mean_of_classes(ours, theirs)], ignore_index=True)
-    found = ours.merge(theirs, on=["set", "level"]).rename(columns={"cells": "seeds"})
+    ours = pd.concat([ours, _mean_of_classes(ours, classes_of_mean(paper))], ignore_index=True)
+    found = ours.merge(theirs, on=["set", "definition", "level"]).rename(columns={"cells": "seeds"})
     shown = [
         *PLACE,
         "seeds",
@@ -87,11 +104,6 @@ def compare_with_paper(auroc: pd.DataFrame, removals: pd.DataFrame, paper: pd.Da
         "paper_bad",
     ]
     return found[shown].drop(columns="definition")
-
-
-def named_sets(table: pd.DataFrame) -> list[str]:
-    """Return what each row's set is called."""
-    return [set_name(*pair) for pair in zip(table["dataset"], table["product_class"].fillna(""), strict=True)]
 
 
 def _in_order(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -110,14 +122,13 @@ def _in_order(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _refined(table: pd.DataFrame) -> pd.DataFrame:
-    return table[(table["strategy"] == REFINED) & (table["definition"] == "pool_fraction")]
+    return table[table["strategy"] == REFINED]
 
 
-def _mean_of_classes(ours: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
-    classes = set(paper[(paper["dataset"] == "mvtec_ad") & (paper["product_class"] != MEAN)]["set"])
+def _mean_of_classes(ours: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     rows = []
     for place, group in ours[ours["set"].isin(classes)].groupby([*EXPERIMENT, "level"], sort=False):
-        if set(group["set"]) == classes:
+        if sorted(group["set"]) == list(classes):
             told = {"set": MEAN, **dict(zip([*EXPERIMENT, "level"], place, strict=True))}
             # The spread over seeds of a mean over classes stands in the table of means, not here.
             rows.append({**told, **group[["auroc", "good", "bad"]].mean(), "cells": group["cells"].min()})

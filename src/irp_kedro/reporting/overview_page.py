@@ -9,7 +9,7 @@ import pandas as pd
 from irp_kedro.reporting.charts import readable
 from irp_kedro.reporting.headline import percent
 from irp_kedro.reporting.pages import ShownTable, as_table, render
-from irp_kedro.reporting.paper_tables import CONFIGURATION, PAPER
+from irp_kedro.reporting.paper_tables import CONFIGURATION, PAPER, named_sets
 
 RECOVERY_COLUMNS = {
     "set": "set",
@@ -50,12 +50,6 @@ def overview_page(results: OverviewResults) -> str:
     names = list(dict.fromkeys(results.cells["cell"]))
     known = results.cells.get("image_auroc", pd.Series(dtype=float)).notna().any()
     plural = "cell" if len(names) == 1 else "cells"
-    recovery = results.recovery.assign(
-        set=results.recovery["product_class"].where(
-            results.recovery["product_class"] != "", results.recovery["dataset"]
-        ),
-        strategy=results.recovery["strategy"].map(readable),
-    )
     page = {
         "title": f"{len(names)} {plural} side by side",
         "headline": _headline(results.cells),
@@ -67,13 +61,7 @@ def overview_page(results: OverviewResults) -> str:
         "table_2": _by_configuration(
             results.table_2, "Table 2: good and bad images removed by level, strategy and set.", "table_2"
         ),
-        "recovery": as_table(
-            recovery,
-            RECOVERY_COLUMNS,
-            caption="Means over seeds.",
-            entries=["recovery_by_contamination"],
-            texts=2,
-        ),
+        "recovery": _recovery(results.recovery),
         "cells": [_link(name, results.cells[results.cells["cell"] == name]) for name in names],
     }
     return render("overview.html.j2", page)
@@ -81,21 +69,36 @@ def overview_page(results: OverviewResults) -> str:
 
 def _by_configuration(table: pd.DataFrame, caption: str, entry: str) -> list[ShownTable]:
     shown = []
-    for keys, group in table.groupby(CONFIGURATION, sort=True):
-        definition, detector, configuration = map(str, keys)
+    for _, group in table.groupby(CONFIGURATION, sort=True):
+        is_papers = list(group["source"] == PAPER)
         rows = group.assign(
             level=[percent(level) for level in group["level"]],
             source=group["source"].map({PAPER: "the paper"}).fillna("ours"),
             strategy=group["strategy"].map(readable),
         ).drop(columns=CONFIGURATION)
         headings = {name: readable(str(name)) for name in rows.columns}
-        which = f"{caption} Detector {detector}, level as {definition}, configuration {configuration}."
-        shown.append(
-            as_table(
-                rows, headings, caption=which, entries=[entry], texts=3, papers=list(group["source"] == PAPER)
-            )
-        )
+        entries = [entry, "paper_results"] if any(is_papers) else [entry]
+        told = f"{caption} {_experiment(group)}"
+        shown.append(as_table(rows, headings, caption=told, entries=entries, texts=3, papers=is_papers))
     return shown
+
+
+def _recovery(table: pd.DataFrame) -> list[ShownTable]:
+    return [
+        as_table(
+            rows.assign(strategy=rows["strategy"].map(readable), level=rows["level"].map(percent)),
+            RECOVERY_COLUMNS,
+            caption=f"Means over seeds. {_experiment(rows)}",
+            entries=["recovery_by_contamination"],
+            texts=3,
+        )
+        for _, rows in named_sets(table).groupby(CONFIGURATION, sort=True)
+    ]
+
+
+def _experiment(rows: pd.DataFrame) -> str:
+    definition, detector, configuration = (str(rows[column].iloc[0]) for column in CONFIGURATION)
+    return f"Detector {detector}, level as {definition}, configuration {configuration or 'not stated'}."
 
 
 def _headline(cells: pd.DataFrame) -> list[str]:
@@ -103,12 +106,13 @@ def _headline(cells: pd.DataFrame) -> list[str]:
     if not {"vanilla", "iterative_refinement"} <= set(wide.columns):
         return []
     paired = wide[["vanilla", "iterative_refinement"]].dropna()
-    better = int((paired["iterative_refinement"] > paired["vanilla"]).sum())
-    means = paired.mean()
-    return [
-        f"In {better} of {len(paired)} cells the refined detector has the higher AUROC; means "
-        f"{means['vanilla']:.3f} as the sets were, {means['iterative_refinement']:.3f} refined."
-    ]
+    if paired.empty:
+        return []
+    # No mean: the cells may be of several sets, levels and configurations.
+    change = paired["iterative_refinement"] - paired["vanilla"]
+    told = f"In {int((change > 0).sum())} of {len(paired)} cells the refined detector has the higher AUROC"
+    reach = f"{change.min():+.3f} to {change.max():+.3f}" if len(paired) > 1 else f"{change.iloc[0]:+.3f}"
+    return [f"{told}; the change is {reach}."]
 
 
 def _link(name: str, rows: pd.DataFrame) -> dict[str, str]:

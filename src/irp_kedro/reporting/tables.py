@@ -9,6 +9,7 @@ from rich.table import Table
 
 from irp_kedro.core.bootstrap import METRICS
 from irp_kedro.parameters import STRATEGIES, Parameters, cell_name, check_parameters, result_digest
+from irp_kedro.reporting.sets import identified, set_digest, set_name
 
 SHOWN = {
     "image_auroc": "image AUROC",
@@ -50,6 +51,8 @@ def summarise(parameters: Mapping[str, Any], metrics: Mapping[str, Mapping[str, 
         "seed": checked.seed,
         "setting": result_digest(checked.model_copy(update={"seed": 0})),
         "configuration": configuration_digest(checked),
+        "set_name": set_name(checked),
+        "set_digest": set_digest(checked),
     }
     rows = [{**cell, "strategy": name, **_strategy_row(metrics[name])} for name in STRATEGIES]
     if metrics["oracle"]["available"]:
@@ -145,11 +148,8 @@ def removals_by_contamination(cells: pd.DataFrame) -> pd.DataFrame:
 def _over_seeds(cells: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     # "setting" digests every parameter but the seed: cells that differ in anything else are never averaged.
     keys = ["dataset", "product_class", "definition", "detector", "strategy", "level"]
-    keys += ["setting", "configuration"]
-    # Cells of an earlier version state no configuration.
-    stated = cells["configuration"].fillna("") if "configuration" in cells else ""
-    filled = cells.assign(product_class=cells["product_class"].fillna(""), configuration=stated)
-    grouped = filled.groupby(keys)
+    keys += ["setting", "configuration", "set_name", "set_digest"]
+    grouped = identified(cells).groupby(keys)
     parts = [
         grouped[column].agg(["mean", "std"]).rename(columns={"mean": name, "std": f"{name}_seed_std"})
         for column, name in columns.items()

@@ -9,17 +9,16 @@ from irp_kedro.reporting import grid_figures, grid_page, grid_tables
 
 def collect_grid(grid_cells: pd.DataFrame) -> pd.DataFrame:
     """Return one row a finished cell and strategy: what every table and figure of the grid is made from."""
-    return grid_cells
+    return grid_tables.named_apart(grid_cells)
 
 
-def tabulate_grid(
-    grid_results: pd.DataFrame, paper_results: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return Tables 1 and 2, means over classes with both spreads, and the paper's figures beside ours."""
+def tabulate_grid(grid_results: pd.DataFrame, paper_results: pd.DataFrame) -> tuple[pd.DataFrame, ...]:
+    """Return Tables 1 and 2, recovery, means over classes with both spreads, and the paper beside ours."""
     auroc = grid_tables.auroc_over_seeds(grid_results)
     removals = grid_tables.removals_over_seeds(grid_results)
     comparison = grid_tables.compare_with_paper(auroc, removals, paper_results)
-    return auroc, removals, grid_tables.spread_over_classes(grid_results), comparison
+    recovery = grid_tables.recovery_over_seeds(grid_results)
+    return auroc, removals, recovery, grid_tables.spread_over_classes(grid_results), comparison
 
 
 def draw_grid(grid_results: pd.DataFrame, paper_results: pd.DataFrame) -> tuple[Any, Any, Any, Any]:
@@ -36,9 +35,10 @@ def write_grid_report(
     grid_cells: pd.DataFrame,
     auroc: pd.DataFrame,
     removals: pd.DataFrame,
+    recovery: pd.DataFrame,
     spread: pd.DataFrame,
     comparison: pd.DataFrame,
 ) -> str:
     """Return the tables as a page of Markdown."""
     name, note = str(grid_cells["grid"].iloc[0]), str(grid_cells.attrs.get("note", ""))
-    return grid_page.as_markdown(auroc, removals, spread, comparison, grid=name, note=note)
+    return grid_page.as_markdown(auroc, removals, recovery, spread, comparison, grid=name, note=note)

@@ -17,6 +17,7 @@ def create_pipeline() -> Pipeline:
                 outputs=[
                     "grid_auroc_by_contamination",
                     "grid_removals_by_contamination",
+                    "grid_recovery_by_contamination",
                     "grid_class_spread",
                     "paper_comparison",
                 ],
@@ -39,6 +40,7 @@ def create_pipeline() -> Pipeline:
                     "grid_cells": "grid_cells",
                     "auroc": "grid_auroc_by_contamination",
                     "removals": "grid_removals_by_contamination",
+                    "recovery": "grid_recovery_by_contamination",
                     "spread": "grid_class_spread",
                     "comparison": "paper_comparison",
                 },

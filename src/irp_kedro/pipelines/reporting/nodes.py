@@ -10,7 +10,7 @@ from irp_kedro.core.recovery import recovery_by_contamination
 from irp_kedro.errors import IncompleteRunError
 from irp_kedro.measuring_parameters import ReportingParameters
 from irp_kedro.parameters import STRATEGIES, check_parameters
-from irp_kedro.reporting import cell_curves, cell_figures, overview_figures, paper_tables, tables
+from irp_kedro.reporting import cell_curves, cell_figures, overview_figures, paper_tables, sets, tables
 
 
 def record_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def write_cell_page(
     metrics = {name: named.pop(f"{name}_metrics") for name in (*STRATEGIES, "oracle")}
     types: dict[str, pd.DataFrame] = {name: named.pop(f"{name}_types") for name in STRATEGIES}
     results = CellResults(
-        summary=_filled(summary_table),
+        summary=sets.identified(summary_table),
         parameters=cell_parameters,
         metrics=metrics,
         types=types,
@@ -139,7 +139,9 @@ def write_cell_page(
     return cell_page(results)
 
 
-def tabulate_cells(summary_table: pd.DataFrame, cell_results: pd.DataFrame) -> tuple[pd.DataFrame, ...]:
+def tabulate_cells(
+    summary_table: pd.DataFrame, cell_results: pd.DataFrame, paper_results: pd.DataFrame
+) -> tuple[pd.DataFrame, ...]:
     """Return AUROC and removals by contamination over all cells, in the paper's shape too, and recovery."""
     found = set(cell_results.get("cell", []))
     if not found.issuperset(summary_table["cell"]):
@@ -149,13 +151,16 @@ def tabulate_cells(summary_table: pd.DataFrame, cell_results: pd.DataFrame) -> t
         )
     auroc = tables.auroc_by_contamination(cell_results)
     removals = tables.removals_by_contamination(cell_results)
-    shaped = paper_tables.table_1(auroc), paper_tables.table_2(removals)
-    return auroc, removals, *shaped, recovery_by_contamination(cell_results)
+    shaped = paper_tables.table_1(auroc, paper_results), paper_tables.table_2(removals, paper_results)
+    return auroc, removals, *shaped, recovery_by_contamination(sets.identified(cell_results))
 
 
-def draw_cells(auroc: pd.DataFrame, removals: pd.DataFrame) -> tuple[Any, Any]:
-    """Return AUROC and removals by contamination as figures."""
-    return overview_figures.auroc_by_level(auroc), overview_figures.removals_by_level(removals)
+def draw_cells(auroc: pd.DataFrame, removals: pd.DataFrame, paper_results: pd.DataFrame) -> tuple[Any, Any]:
+    """Return AUROC and removals by contamination as figures, the paper's beside ours."""
+    return (
+        overview_figures.auroc_by_level(auroc, paper_results),
+        overview_figures.removals_by_level(removals, paper_results),
+    )
 
 
 def write_overview(
@@ -172,16 +177,10 @@ def write_overview(
     figures = {"auroc_figure": auroc_figure, "removals_figure": removals_figure}
     return overview_page(
         OverviewResults(
-            cells=_filled(cell_results),
-            table_1=_filled(table_1),
-            table_2=_filled(table_2),
-            recovery=_filled(recovery),
+            cells=sets.identified(cell_results),
+            table_1=table_1.fillna({"configuration": ""}),
+            table_2=table_2.fillna({"configuration": ""}),
+            recovery=sets.identified(recovery),
             figures=figures,
         )
     )
-
-
-def _filled(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table read back from CSV with empty text as it was, not as NaN."""
-    texts = [name for name in ("product_class", "configuration") if name in table]
-    return table.assign(**{name: table[name].fillna("").astype(str) for name in texts})

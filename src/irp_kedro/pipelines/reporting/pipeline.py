@@ -115,7 +115,7 @@ def _overview_nodes() -> list[Node]:
             nodes.tabulate_cells,
             name="tabulate_cells",
             # The cell's own table is an input too, so that it is written before all of them are read.
-            inputs={"summary_table": "summary_table", "cell_results": "cell_results"},
+            inputs={name: name for name in ("summary_table", "cell_results", "paper_results")},
             outputs=[
                 "auroc_by_contamination",
                 "removals_by_contamination",
@@ -127,7 +127,11 @@ def _overview_nodes() -> list[Node]:
         Node(
             nodes.draw_cells,
             name="draw_cells",
-            inputs={"auroc": "auroc_by_contamination", "removals": "removals_by_contamination"},
+            inputs={
+                "auroc": "auroc_by_contamination",
+                "removals": "removals_by_contamination",
+                "paper_results": "paper_results",
+            },
             outputs=["auroc_figure", "removals_figure"],
         ),
         Node(
