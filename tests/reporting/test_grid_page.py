@@ -49,6 +49,8 @@ def test_tables_1_and_2_have_a_row_a_level() -> None:
     assert lines[0] == "# Grid mine"
     assert "| pill | 0.1 | 0.812 ± 0.012 | 2 |" in lines
     assert "| 0.1 | iterative_refinement | 1.5 / 7 |" in lines
+    assert "| 0.1 | iterative_refinement | 2.3 / 1000000 |" in page(auroc(), removals(good=7 / 3, bad=1e6))
+    assert "| 0.1 | iterative_refinement | - |" in page(auroc(), removals(good=float("nan")))
 
 
 def test_one_seed_has_no_spread_and_an_unknown_figure_is_a_dash() -> None:

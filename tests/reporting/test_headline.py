@@ -1,8 +1,11 @@
 from typing import Any
 
+import pytest
+
 from irp_kedro.reporting.headline import facts, headline
 
 UNKNOWN = {"labels_known": False, "n_images": 0}
+NO_ORACLE = {"available": False}
 
 
 def metrics(auroc: float | None, removed: int = 0, bad: int = 0, bad_left: int = 0) -> dict[str, Any]:
@@ -40,6 +43,22 @@ def test_a_loss_is_called_one() -> None:
     _, detection = headline(metrics(0.8), metrics(0.7), {"available": False})
     assert "fell from 0.800" in detection
     assert "truly clean" not in detection
+
+
+@pytest.mark.parametrize(("was", "now"), [(0.8, 0.8), (0.8001, 0.8002)])
+def test_what_a_reader_sees_no_change_of_stayed(was: float, now: float) -> None:
+    _, detection = headline(metrics(was), metrics(now), NO_ORACLE)
+    assert detection == (
+        "On the frozen test split, image AUROC stayed at 0.800 (95 % interval 0.700 to 0.900)."
+    )
+
+
+@pytest.mark.parametrize(("bad", "kind"), [(0, "good"), (9, "defects")])
+def test_labelled_images_of_one_kind_are_not_called_unlabelled(bad: int, kind: str) -> None:
+    image = {"labels_known": True, "n_images": 9, "n_normal": 9 - bad, "n_anomalous": bad, "image_auroc": None}
+    one_kind = {**metrics(0.5), "image": image}
+    _, detection = headline(one_kind, one_kind, NO_ORACLE)
+    assert detection.startswith(f"All 9 test images are {kind}, so how well")
 
 
 def test_nothing_removed_is_said_plainly() -> None:

@@ -12,6 +12,13 @@ def test_a_table_shows_the_columns_asked_for_that_are_not_empty() -> None:
     assert table.rows == (Row(cells=("x", "0.500")),)
 
 
+def test_counts_have_no_decimals_and_their_means_one() -> None:
+    frame = pd.DataFrame({"a": ["x", "y"], "pill good": [24.0, 7 / 3], "n_removed": [1e6, 2.0]})
+    columns = {name: name for name in frame}
+    table = as_table(frame, columns, caption="", counts=["pill good"])
+    assert [row.cells for row in table.rows] == [("x", "24", "1000000"), ("y", "2.3", "2")]
+
+
 def test_rows_of_the_paper_are_marked() -> None:
     table = as_table(pd.DataFrame({"a": ["x", "y"]}), {"a": "a"}, caption="", papers=[False, True])
     assert [row.is_papers for row in table.rows] == [False, True]

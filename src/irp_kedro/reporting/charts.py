@@ -130,3 +130,12 @@ def readable(name: str) -> str:
     'iterative refinement'
     """
     return name.replace("_", " ")
+
+
+def counted(value: float) -> str:
+    """Return a count, or a mean of counts to one decimal.
+
+    >>> counted(24.0), counted(7 / 3), counted(1_234_567)
+    ('24', '2.3', '1234567')
+    """
+    return f"{value:.1f}".removesuffix(".0")

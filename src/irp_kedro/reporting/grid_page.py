@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from irp_kedro.reporting.charts import counted
 from irp_kedro.reporting.grid_tables import ONLY_VARIANT
 
 RECOVERY = ["set", "variant", "level", "definition", "detector", "configuration", "strategy", "cells"]
@@ -62,10 +63,14 @@ def _removal_table(rows: pd.DataFrame) -> list[str]:
     lines = ["| level | strategy | " + " | ".join(sets) + " |", "|---:|---|" + "---:|" * len(sets)]
     ordered = rows.sort_values("level", kind="stable")
     for (level, strategy), group in ordered.groupby(["level", "strategy"], sort=False):
-        found = {row["set"]: f"{row['good']:g} / {row['bad']:g}" for _, row in group.iterrows()}
+        found = {row["set"]: _pair(row["good"], row["bad"]) for _, row in group.iterrows()}
         shown = [found.get(name, "-") for name in sets]
         lines.append(f"| {level:g} | {strategy} | " + " | ".join(shown) + " |")
     return [*lines, ""]
+
+
+def _pair(good: float, bad: float) -> str:
+    return "-" if pd.isna(good) or pd.isna(bad) else f"{counted(good)} / {counted(bad)}"
 
 
 def _spread(row: pd.Series) -> str:

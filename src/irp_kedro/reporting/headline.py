@@ -83,15 +83,24 @@ def _removals(refined: Metrics) -> str:
 
 def _detection(vanilla: Metrics, refined: Metrics, oracle: Metrics) -> list[str]:
     if vanilla.get("image_auroc") is None or refined.get("image_auroc") is None:
-        return [
-            "No test image has a label, so how well the detector tells defects from good images is unknown."
-        ]
-    change = refined["image_auroc"] - vanilla["image_auroc"]
-    verb = "rose" if change > 0 else "fell" if change < 0 else "stayed the same:"
-    sentence = f"On the frozen test split, image AUROC {verb} from {_auroc(vanilla)} to {_auroc(refined)}"
+        return [f"{_lacking(refined)}, so how well the detector tells defects from good images is unknown."]
+    sentence = f"On the frozen test split, image AUROC {_change(vanilla, refined)}"
     if oracle["available"] and oracle["image"].get("image_auroc") is not None:
         sentence += f"; trained on the truly clean set it is {_auroc(oracle['image'])}"
     return [sentence + "."]
+
+
+def _lacking(image: Metrics) -> str:
+    if not image["labels_known"]:
+        return "No test image has a label"
+    return f"All {image['n_images']} test images are {'defects' if image['n_anomalous'] else 'good'}"
+
+
+def _change(vanilla: Metrics, refined: Metrics) -> str:
+    was, now = vanilla["image_auroc"], refined["image_auroc"]
+    if number(was) == number(now):  # a reader sees no more of it
+        return f"stayed at {_auroc(refined)}"
+    return f"{'rose' if now > was else 'fell'} from {_auroc(vanilla)} to {_auroc(refined)}"
 
 
 def _auroc(image: Metrics) -> str:

@@ -56,10 +56,10 @@ def overview_page(results: OverviewResults) -> str:
         "labels_known": bool(known),
         "figures": results.figures,
         "table_1": _by_configuration(
-            results.table_1, "Table 1: image AUROC by level, strategy and set.", "table_1"
+            results.table_1, "Table 1: image AUROC by level, strategy and set.", "table_1", counts=False
         ),
         "table_2": _by_configuration(
-            results.table_2, "Table 2: good and bad images removed by level, strategy and set.", "table_2"
+            results.table_2, "Table 2: good and bad images removed, means.", "table_2", counts=True
         ),
         "recovery": _recovery(results.recovery),
         "cells": [_link(name, results.cells[results.cells["cell"] == name]) for name in names],
@@ -67,7 +67,7 @@ def overview_page(results: OverviewResults) -> str:
     return render("overview.html.j2", page)
 
 
-def _by_configuration(table: pd.DataFrame, caption: str, entry: str) -> list[ShownTable]:
+def _by_configuration(table: pd.DataFrame, caption: str, entry: str, *, counts: bool) -> list[ShownTable]:
     shown = []
     for _, group in table.groupby(CONFIGURATION, sort=True):
         is_papers = list(group["source"] == PAPER)
@@ -79,7 +79,17 @@ def _by_configuration(table: pd.DataFrame, caption: str, entry: str) -> list[Sho
         headings = {name: readable(str(name)) for name in rows.columns}
         entries = [entry, "paper_results"] if any(is_papers) else [entry]
         told = f"{caption} {_experiment(group)}"
-        shown.append(as_table(rows, headings, caption=told, entries=entries, texts=3, papers=is_papers))
+        shown.append(
+            as_table(
+                rows,
+                headings,
+                caption=told,
+                entries=entries,
+                texts=3,
+                papers=is_papers,
+                counts=headings if counts else (),
+            )
+        )
     return shown
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -12,6 +12,8 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
+
+from irp_kedro.reporting.charts import counted
 
 TEMPLATES = files("irp_kedro.reporting") / "templates"
 NOTHING = "-"
@@ -82,18 +84,18 @@ def number(value: float | None, digits: int = 3) -> str:
     return NOTHING if value is None or pd.isna(value) else f"{value:.{digits}f}"
 
 
-def written(value: Any, column: str = "") -> str:  # noqa: ANN401 - a cell of a table
+def written(value: Any, *, is_count: bool = False) -> str:  # noqa: ANN401 - a cell of a table
     """Return a cell of a table in words: counts without decimals, nothing as a dash.
 
-    >>> written(4.0, "injected"), written(0.25), written("dent"), written(float("nan"))
-    ('4', '0.250', 'dent', '-')
+    >>> written(4.0, is_count=True), written(4), written(0.25), written("dent"), written(float("nan"))
+    ('4', '4', '0.250', 'dent', '-')
     """
     if isinstance(value, str):
         return value or NOTHING
     if value is None or pd.isna(value):
         return NOTHING
-    if isinstance(value, int) or column in COUNTS:
-        return f"{value:g}"
+    if isinstance(value, int) or is_count:
+        return counted(value)
     return number(float(value))
 
 
@@ -105,6 +107,7 @@ def as_table(
     entries: Sequence[str] = (),
     texts: int = 1,
     papers: Sequence[bool] = (),
+    counts: Collection[str] = (),
 ) -> ShownTable:
     """Return the columns of a frame that are named and not empty.
 
@@ -115,11 +118,15 @@ def as_table(
         entries: of the catalog, where its numbers stand.
         texts: how many columns, from the left, are text.
         papers: which rows are the paper's.
+        counts: which columns count things, or are means of counts, besides those always known as such.
     """
     shown = [name for name in columns if name in frame and (frame.empty or frame[name].notna().any())]
     marks = list(papers) or [False] * len(frame)
+    whole = COUNTS.union(counts)
     rows = tuple(
-        Row(cells=tuple(written(row[name], name) for name in shown), is_papers=bool(is_papers))
+        Row(
+            cells=tuple(written(row[name], is_count=name in whole) for name in shown), is_papers=bool(is_papers)
+        )
         for row, is_papers in zip(frame.to_dict("records"), marks, strict=True)
     )
     headings = tuple(columns[name] for name in shown)
