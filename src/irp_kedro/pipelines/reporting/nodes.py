@@ -10,7 +10,15 @@ from irp_kedro.core.recovery import recovery_by_contamination
 from irp_kedro.errors import IncompleteRunError
 from irp_kedro.measuring_parameters import ReportingParameters
 from irp_kedro.parameters import STRATEGIES, check_parameters
-from irp_kedro.reporting import cell_curves, cell_figures, overview_figures, paper_tables, sets, tables
+from irp_kedro.reporting import (
+    cell_curves,
+    cell_figures,
+    overview_figures,
+    paper_tables,
+    sets,
+    tables,
+    type_figures,
+)
 
 
 def record_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +82,7 @@ def draw_detection(
         cell_curves.roc_curves(curves),
         cell_curves.fpr_at_95_tpr(curves, images),
         cell_figures.test_score_distribution(tested),
-        cell_figures.defect_types({name: by_strategy[f"{name}_types"] for name in STRATEGIES}),
+        type_figures.defect_types({name: by_strategy[f"{name}_types"] for name in STRATEGIES}),
     )
 
 
