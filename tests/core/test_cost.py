@@ -26,5 +26,11 @@ def test_a_bank_that_was_full_has_no_rate_of_extraction_whatever_the_other_one_h
     assert cost["patch_extraction_images_per_second"] is None
 
 
+def test_memory_is_told_of_the_process_and_of_no_strategy() -> None:
+    cost = run_cost({"extracted": 0, "reused": 1, "seconds": 0.0}, NO_PATCHES, HISTORY, THRESHOLD)
+    assert [name for name in cost if "memory" in name] == ["process_peak_memory_mb"]
+    assert cost["process_peak_memory_mb"] <= peak_memory_mb()
+
+
 def test_the_peak_of_memory_is_that_of_a_python_process_in_megabytes() -> None:
     assert 10 < peak_memory_mb() < 1_000_000

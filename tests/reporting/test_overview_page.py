@@ -79,7 +79,7 @@ def test_every_cell_is_linked_and_recovery_is_told(page_of: PageOf) -> None:
     assert re.findall(r'href="([^"#]+report.html)"', page) == [
         f"mvtec_ad-pill-level0.3-seed{seed}/report.html" for seed in (0, 1)
     ]
-    assert "In 2 of 2 cells the refined detector has the higher AUROC" in words(page)
+    assert "Of 2 cells the refined detector has a higher AUROC in 2, a lower one in 0" in words(page)
     assert "0.500" in words(page)  # half of the loss
 
 
@@ -94,7 +94,7 @@ def test_the_headline_averages_no_cells_of_different_sets(page_of: PageOf) -> No
     other = cells().assign(cell="sample-level0.1-seed0", set_name="sample", product_class="", level=0.1)
     other.loc[other["strategy"] == "iterative_refinement", "image_auroc"] = 0.6
     page = words(page_of(pd.concat([cells(), other[other["seed"] == 0]])))
-    assert "In 2 of 3 cells the refined detector has the higher AUROC; the change is -0.100 to +0.100." in page
+    assert "has a higher AUROC in 2, a lower one in 1; the change is -0.100 to +0.100." in page
     assert "mean" not in page[: page.index("AUROC by contamination")]
 
 

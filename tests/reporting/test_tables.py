@@ -8,6 +8,8 @@ from rich.console import Console
 
 from irp_kedro.parameters import STRATEGIES, cell_name, check_parameters
 from irp_kedro.reporting import tables
+from irp_kedro.reporting.cell_tables import cost_table
+from irp_kedro.reporting.charts import readable
 
 
 def metrics_of(auroc: float | None, *, removed: int = 0, bad: int | None = None) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def cell(
         "iterative_refinement": refined,
         "oracle": {"available": False}
         if oracle is None
-        else {"available": True, "image": metrics_of(oracle)["image"]},
+        else {"available": True, "image": metrics_of(oracle)["image"], "seconds": 4.5},
     }
     return tables.summarise(raw, metrics)
 
@@ -73,6 +75,17 @@ def test_the_oracle_has_image_metrics_and_no_removals() -> None:
     oracle = cell(oracle=0.95).set_index("strategy").loc["oracle"]
     assert oracle["image_auroc"] == 0.95
     assert np.isnan(oracle["n_removed"])
+    assert oracle["refinement_seconds"] == 4.5
+
+
+def test_memory_is_one_line_of_the_cost_and_no_column_by_strategy() -> None:
+    summary = cell().assign(process_peak_memory_mb=[900.0, 1200.4, 1100.0, None])
+    shown = cost_table(summary)
+    assert shown.caption.endswith("The memory of the whole process peaked at 1200 MB.")
+    assert not [name for name in shown.columns if "memory" in name]
+    assert [row.cells[0] for row in shown.rows] == [*map(readable, STRATEGIES), "oracle"]
+    assert "4.500" in shown.rows[-1].cells
+    assert "memory" not in cost_table(cell()).caption
 
 
 def test_a_summary_survives_the_file_it_is_kept_in() -> None:

@@ -14,7 +14,7 @@ def run_cost(
     history: pd.DataFrame,
     threshold: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return seconds and images a second of extraction and of the loop, and the peak of memory.
+    """Return seconds and images a second of extraction and of the loop, and the process's peak of memory.
 
     Args:
         extraction: what filling the bank cost in this run: ``extracted``, ``reused``, ``seconds``.
@@ -34,7 +34,8 @@ def run_cost(
         "refinement_seconds": seconds,
         "refinement_images_per_second": _rate(trained, seconds),
         "threshold_seconds": threshold["seconds"],
-        "peak_memory_mb": peak_memory_mb(),
+        # Of the process, so of all strategies that it has run so far; no part of it is this one's alone.
+        "process_peak_memory_mb": peak_memory_mb(),
     }
 
 

@@ -74,8 +74,8 @@ COST_COLUMNS = {
     "refinement_seconds": "loop, s",
     "refinement_images_per_second": "training images/s",
     "threshold_seconds": "threshold, s",
-    "peak_memory_mb": "peak memory, MB",
 }
+PEAK = "process_peak_memory_mb"
 
 
 def detection_table(summary: pd.DataFrame) -> ShownTable:
@@ -151,12 +151,15 @@ def snapshots_table(lineage: pd.DataFrame) -> ShownTable:
 
 
 def cost_table(summary: pd.DataFrame) -> ShownTable:
-    """Return seconds, images a second and memory by strategy."""
+    """Return seconds and images a second by strategy, and the memory of the process that ran them all."""
+    peak = (
+        f" The memory of the whole process peaked at {summary[PEAK].max():.0f} MB." if PEAK in summary else ""
+    )
     return as_table(
         summary.assign(strategy=summary["strategy"].map(readable)),
         COST_COLUMNS,
         caption="Extraction is shared by the strategies, and by every later run; the loop is judging, removing "
-        "and training.",
+        f"and training, of the oracle training alone.{peak}",
         entries=["summary_table", *_of_each(summary, "metrics"), "feature_bank_record", "patch_bank_record"],
     )
 

@@ -96,11 +96,15 @@ def _by_configuration(table: pd.DataFrame, caption: str, entry: str, *, counts: 
 def _recovery(table: pd.DataFrame) -> list[ShownTable]:
     return [
         as_table(
-            rows.assign(strategy=rows["strategy"].map(readable), level=rows["level"].map(percent)),
+            rows.assign(
+                set=rows["set"].map(readable),
+                strategy=rows["strategy"].map(readable),
+                level=rows["level"].map(percent),
+            ),
             RECOVERY_COLUMNS,
             caption=f"Means over seeds. {_experiment(rows)}",
             entries=["recovery_by_contamination"],
-            texts=3,
+            texts=2,
         )
         for _, rows in named_sets(table).groupby(CONFIGURATION, sort=True)
     ]
@@ -120,7 +124,8 @@ def _headline(cells: pd.DataFrame) -> list[str]:
         return []
     # No mean: the cells may be of several sets, levels and configurations.
     change = paired["iterative_refinement"] - paired["vanilla"]
-    told = f"In {int((change > 0).sum())} of {len(paired)} cells the refined detector has the higher AUROC"
+    higher, lower = int((change > 0).sum()), int((change < 0).sum())
+    told = f"Of {len(paired)} cells the refined detector has a higher AUROC in {higher}, a lower one in {lower}"
     reach = f"{change.min():+.3f} to {change.max():+.3f}" if len(paired) > 1 else f"{change.iloc[0]:+.3f}"
     return [f"{told}; the change is {reach}."]
 

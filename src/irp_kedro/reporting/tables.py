@@ -56,7 +56,11 @@ def summarise(parameters: Mapping[str, Any], metrics: Mapping[str, Mapping[str, 
     }
     rows = [{**cell, "strategy": name, **_strategy_row(metrics[name])} for name in STRATEGIES]
     if metrics["oracle"]["available"]:
-        rows.append({**cell, "strategy": "oracle", **_image_row(metrics["oracle"]["image"])})
+        oracle = {
+            **_image_row(metrics["oracle"]["image"]),
+            "refinement_seconds": metrics["oracle"].get("seconds"),
+        }
+        rows.append({**cell, "strategy": "oracle", **oracle})
     return pd.DataFrame(rows)
 
 
@@ -199,4 +203,4 @@ threshold of F1 and `false alarms` was stored with the model before any test lab
 is the share of good images flagged where 95 % of the defects are found. `removed` counts images that left
 the training set: `bad` were injected defects, `good` were not. `false removals` is the share of good images
 removed. `ranking AP` is the average precision of the order in which images were suspected. `oracle` is the same
-detector on the truly clean set: the ceiling. `seconds` is the time of the loop."""
+detector on the truly clean set: the ceiling. `seconds` is the time of the loop, the oracle's of training."""
