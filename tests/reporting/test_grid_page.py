@@ -2,15 +2,17 @@ import pandas as pd
 
 from irp_kedro.reporting.grid_page import as_markdown
 
+EXPERIMENT = {"variant": "-", "definition": "pool_fraction", "detector": "differnet"}
+
 
 def auroc(**asked: object) -> pd.DataFrame:
-    row = {"set": "pill", "variant": "-", "strategy": "vanilla", "level": 0.1, "auroc": 0.8123}
-    return pd.DataFrame([{**row, "auroc_seed_std": 0.0123, "cells": 2, **asked}])
+    row = {"set": "pill", "strategy": "vanilla", "level": 0.1, "auroc": 0.8123}
+    return pd.DataFrame([{**row, **EXPERIMENT, "auroc_seed_std": 0.0123, "cells": 2, **asked}])
 
 
 def removals(**asked: object) -> pd.DataFrame:
-    row = {"set": "pill", "variant": "-", "strategy": "iterative_refinement", "level": 0.1}
-    return pd.DataFrame([{**row, "good": 1.5, "bad": 7.0, **asked}])
+    row = {"set": "pill", "strategy": "iterative_refinement", "level": 0.1}
+    return pd.DataFrame([{**row, **EXPERIMENT, "good": 1.5, "bad": 7.0, **asked}])
 
 
 SPREAD = pd.DataFrame({"dataset": ["mvtec_ad"], "variant": ["-"], "auroc": [0.8], "classes": [2]})
@@ -69,6 +71,19 @@ def test_variants_have_tables_of_their_own_that_name_them() -> None:
     lines = page(pd.concat([auroc(variant="method=a"), auroc(variant="method=b")]))
     titles = [line for line in lines if line.startswith("## Table 1")]
     assert [title.split(":")[0] for title in titles] == ["## Table 1, method=a", "## Table 1, method=b"]
+
+
+def test_detectors_and_definitions_have_tables_of_their_own_that_name_them() -> None:
+    both = pd.concat([auroc(), auroc(detector="gaussian", auroc=0.5)])
+    lines = page(both, pd.concat([removals(), removals(detector="gaussian", good=9.0)]))
+    titles = [line.split(":")[0] for line in lines if line.startswith("## Table")]
+    assert titles == [f"## Table {n}, {name}" for name in ("differnet", "gaussian") for n in (1, 2)]
+    for row in ("| pill | 0.1 | 0.812 ± 0.012 | 2 |", "| pill | 0.1 | 0.500 ± 0.012 | 2 |"):
+        assert row in lines
+    for row in ("| 0.1 | iterative_refinement | 1.5 / 7 |", "| 0.1 | iterative_refinement | 9 / 7 |"):
+        assert row in lines
+    defined = page(pd.concat([auroc(), auroc(definition="added_fraction")]))
+    assert any(line.startswith("## Table 1, added_fraction:") for line in defined)
 
 
 def test_means_and_the_paper_s_figures_are_there_only_where_there_are_any() -> None:

@@ -1,11 +1,14 @@
 """A grid's tables as a page of Markdown, Tables 1 and 2 in the paper's shape."""
 
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
 import pandas as pd
 
 from irp_kedro.reporting.charts import counted
-from irp_kedro.reporting.grid_tables import ONLY_VARIANT
+from irp_kedro.reporting.grid_tables import EXPERIMENT, ONLY_VARIANT
 
-RECOVERY = ["set", "variant", "level", "definition", "detector", "configuration", "strategy", "cells"]
+RECOVERY = ["set", "variant", "level", "definition", "detector", "configuration", "strategy", "seeds"]
 RECOVERY += ["vanilla", "refined", "oracle", "gain", "lost", "lost_error", "recovery"]
 
 
@@ -31,20 +34,33 @@ def as_markdown(
         note: what a reader must know about its sets.
     """
     lines = [f"# Grid {grid}", "", *([note, ""] if note else [])]
-    for variant in dict.fromkeys(auroc["variant"]):
-        title = "" if variant == ONLY_VARIANT else f", {variant}"
+    for title, of_experiment in _experiments(auroc):
         lines += [f"## Table 1{title}: image AUROC, mean ± standard deviation over seeds", ""]
-        lines += _auroc_table(auroc[auroc["variant"] == variant])
+        lines += _auroc_table(of_experiment(auroc))
         lines += [f"## Table 2{title}: images removed, good / bad, means over seeds", ""]
-        lines += _removal_table(removals[removals["variant"] == variant])
+        lines += _removal_table(of_experiment(removals))
     if len(recovery):
-        lines += ["## Recovery", "", RECOVERED, "", *_markdown(recovery[RECOVERY]), ""]
+        told = recovery.rename(columns={"cells": "seeds"})[RECOVERY]
+        lines += ["## Recovery", "", RECOVERED, "", *_markdown(told), ""]
     several = spread[spread["classes"] > 1]
     if len(several):
         lines += ["## Means over the classes of a source", "", SPREADS, "", *_markdown(several), ""]
     if len(comparison):
         lines += ["## The paper's figures beside ours", "", PAPER, "", *_markdown(comparison), ""]
     return "\n".join(lines)
+
+
+def _experiments(auroc: pd.DataFrame) -> Iterator[tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]]:
+    """Yield what sets each experiment apart, if anything, and how to choose its rows of a table."""
+    several = [column for column in EXPERIMENT if auroc[column].nunique() > 1 or column == "variant"]
+    for values in auroc[several].drop_duplicates().itertuples(index=False):
+        wanted = dict(zip(several, values, strict=True))
+        title = "".join(f", {value}" for value in values if value != ONLY_VARIANT)
+        yield title, partial(_rows_of, wanted)
+
+
+def _rows_of(wanted: Mapping[str, str], table: pd.DataFrame) -> pd.DataFrame:
+    return table[(table[list(wanted)] == pd.Series(wanted)).all(axis=1)]
 
 
 def _auroc_table(rows: pd.DataFrame) -> list[str]:
