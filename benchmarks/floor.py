@@ -193,7 +193,7 @@ def show_extraction(options: argparse.Namespace, parameters: Parameters, device:
     console, size, angles = Console(width=170), parameters.preparation.size, even_angles(parameters.views.bank)
     n_views = len(angles)
     precision = resolve_precision(parameters.features.precision, device)
-    backbone = Backbone(parameters.backbone, parameters.features.scales).to(device)
+    backbone = Backbone(parameters.backbone, parameters.features.scales, precision).to(device)
     half = precision == "bfloat16"
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, half):
         image = torch.rand(1, 3, size, size, device=device)

@@ -54,7 +54,7 @@ class FrozenFeatures(nn.Module):
 
     def __init__(self, name: str, precision: str, watch: Stopwatch) -> None:
         super().__init__()
-        self.backbone = Backbone(name, [1.0])
+        self.backbone = Backbone(name, [1.0], precision)
         self.backbone.mean.zero_()  # the original normalises when it loads
         self.backbone.std.fill_(1.0)
         self.precision = precision

@@ -82,7 +82,7 @@ def load_backbone(recipe: ExtractionRecipe, device: torch.device) -> Backbone:
     Raises:
         IncompleteRunError: its weights here are others than the recipe's.
     """
-    backbone = Backbone(recipe.backbone, recipe.scales).to(device)
+    backbone = Backbone(recipe.backbone, recipe.scales, recipe.precision).to(device)
     found = backbone.weights_digest()
     if found != recipe.weights:
         raise IncompleteRunError(

@@ -106,6 +106,16 @@ def test_a_backbone_gives_what_the_loaded_network_gives(lite0: Backbone, loaded:
         torch.testing.assert_close(lite0(images)[:, :472], expected, rtol=1e-3, atol=1e-4)
 
 
+def test_for_bfloat16_the_network_stays_as_it_was_loaded_and_has_a_digest_of_its_own(
+    lite0: Backbone, loaded: nn.Module
+) -> None:
+    apart = Backbone("efficientnet_lite0", (1.0, 0.5), "bfloat16")
+    state = apart.levels.state_dict()
+    assert state.keys() == loaded.state_dict().keys()
+    assert all(torch.equal(state[key], value) for key, value in loaded.state_dict().items())
+    assert apart.weights_digest() != lite0.weights_digest()
+
+
 def test_a_backbone_is_frozen(lite0: Backbone) -> None:
     assert not any(parameter.requires_grad for parameter in lite0.parameters())
     assert not lite0.levels.training

@@ -231,7 +231,7 @@ def test_where_memory_ends_fewer_views_pass_together(
 ) -> None:
     plan = ExtractionPlan(**{**vars(PLAN), "n_views": 1 if patch_levels else 2, "patch_levels": patch_levels})
     whole, _ = extract(images, plan, FeatureStore(tmp_path / "whole"), CPU)
-    backbone = load_once("efficientnet_lite0", (1.0,))
+    backbone = load_once("efficientnet_lite0", (1.0,), "float32")
     forward, passed = backbone.levels.forward, []
 
     def limited(views: torch.Tensor) -> list[torch.Tensor]:

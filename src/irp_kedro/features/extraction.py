@@ -92,7 +92,8 @@ def extract(
     started = time.perf_counter()
     if device.type == "cpu":
         keep_freed_memory()
-    backbone = Backbone(plan.backbone, plan.scales).to(device)
+    precision = resolve_precision(plan.precision, device)
+    backbone = Backbone(plan.backbone, plan.scales, precision).to(device)
     recipe = ExtractionRecipe(
         backbone=plan.backbone,
         weights=backbone.weights_digest(),
@@ -100,7 +101,7 @@ def extract(
         size=images.preparation.size,
         angles=tuple(even_angles(plan.n_views)),
         scales=plan.scales,
-        precision=resolve_precision(plan.precision, device),
+        precision=precision,
         patch_levels=plan.patch_levels,
     )
     recipes = [recipe, replace(recipe, patch_skip=1)] if plan.finer else [recipe]
