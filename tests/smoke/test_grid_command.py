@@ -174,6 +174,7 @@ def test_a_grid_ends_in_tables_figures_and_a_page(two_cells: tuple[Path, Root, s
         "results.csv",
         "auroc_by_contamination.csv",
         "removals_by_contamination.csv",
+        "recovery_by_contamination.csv",
         "class_spread.csv",
         "paper_comparison.csv",
         "report.md",
