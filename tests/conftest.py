@@ -51,7 +51,7 @@ class Surfaces:
         """Return a detector with all that `record_refinement` stores in a model."""
         told = DetectorSettings(
             flow=FlowParameters(blocks=2, hidden=16, layers=1),
-            training=TrainingParameters(batch_views=32, learning_rate=2e-3),
+            training=TrainingParameters(batch_views=32, learning_rate=2e-3, precision="float32"),
             views=ViewParameters(bank=4, train=4, score=4),
             patches=PatchParameters(size=SIDE, per_image=2, references=8, worst=1),
             score="latent_energy",
@@ -64,6 +64,16 @@ class Surfaces:
         recipe = recipe_for(name, self.bank, self.patches).as_dict()
         stored = {"threshold": float(np.quantile(detector.score(normal), 0.95)), "recipe": recipe}
         return replace(model, config={**model.config, **stored})
+
+    @staticmethod
+    def stating(model: TrainedDetector, *, features: str, training: str) -> TrainedDetector:
+        """Return a model that states to be trained in other arithmetic than it was."""
+        settings = model.config["settings"]
+        changed = {
+            "recipe": {**model.config["recipe"], "precision": features},
+            "settings": {**settings, "training": {**settings["training"], "precision": training}},
+        }
+        return replace(model, config={**model.config, **changed})
 
 
 @pytest.fixture(autouse=True, scope="session")

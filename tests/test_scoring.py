@@ -11,7 +11,7 @@ from irp_kedro.datasets.model import read_model, write_model
 from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.errors import ModelError, ParameterError
 from irp_kedro.features.preparation import Preparation
-from irp_kedro.scoring import SavedScorer, recipe_of
+from irp_kedro.scoring import SavedScorer, in_float32, recipe_of, scores_in_float32
 from irp_kedro.strategies import score_images
 
 KINDS = ["differnet", "gaussian", "patch_memory", "fine_patch_memory", "soft_patch", "isolation_forest"]
@@ -75,3 +75,35 @@ def test_a_model_that_lacks_what_scoring_needs_is_refused_with_the_way_out(key: 
 def test_a_model_of_an_unknown_detector_is_refused(surfaces: Any) -> None:
     with pytest.raises(ParameterError, match="did you mean 'gaussian'"):
         recipe_of(replace(surfaces.trained("gaussian"), detector="gausian"))
+
+
+@pytest.mark.parametrize(
+    ("name", "features", "training", "expected"),
+    [
+        ("differnet", "float32", "bfloat16", True),  # a flow scores in float32 whatever it was trained in
+        ("differnet", "bfloat16", "float32", False),
+        ("patch_memory", "float32", "bfloat16", False),  # patches are compared in what it was trained in
+        ("patch_memory", "float32", "float32", True),
+    ],
+)
+def test_a_model_tells_whether_it_scores_in_float32(
+    name: str, features: str, training: str, expected: bool, surfaces: Any
+) -> None:
+    model = surfaces.stating(surfaces.trained(name), features=features, training=training)
+    assert scores_in_float32(model) is expected
+    assert scores_in_float32(in_float32(model))
+
+
+def test_a_model_that_scores_in_float32_keeps_its_threshold(surfaces: Any) -> None:
+    model = surfaces.trained("differnet")
+    plain = in_float32(model, [surfaces.images.read(surfaces.digests[0])])
+    assert plain.config["threshold"] == model.config["threshold"]
+    assert SavedScorer(plain, "cpu").threshold_fits
+
+
+def test_without_images_the_threshold_of_another_arithmetic_is_said_not_to_fit(surfaces: Any) -> None:
+    model = surfaces.stating(surfaces.trained("differnet"), features="bfloat16", training="auto")
+    scorer = SavedScorer(in_float32(model), "cpu")
+    assert scorer.threshold == model.config["threshold"]
+    assert not scorer.threshold_fits
+    assert SavedScorer(model, "cpu").threshold_fits

@@ -5,6 +5,7 @@ The graph calculates in float32, whatever the backbone ran in when the features 
 
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,10 +18,12 @@ from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 from irp_kedro.errors import ModelError
 from irp_kedro.features.backbone import Backbone
 from irp_kedro.features.bank import ExtractionRecipe
+from irp_kedro.features.extraction import rounded
+from irp_kedro.features.preparation import Pixels
 from irp_kedro.features.views import rotation_grids
 from irp_kedro.inspection import load_backbone, unbound_detector
 from irp_kedro.onnx_scoring import INPUT, METADATA
-from irp_kedro.scoring import recipe_of
+from irp_kedro.scoring import in_float32, recipe_of, scores_in_float32
 from irp_kedro.writing import file_aside
 
 OUTPUT = "scores"
@@ -51,12 +54,18 @@ class ScoreGraph(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores."""
         pixels = images.permute(0, 3, 1, 2).float() / 255
-        scores: Tensor = self.head(self.features(pixels))
+        # The bank keeps half precision, and a sharp detector notices.
+        scores: Tensor = self.head(rounded(self.features(pixels)).float())
         return scores.float()
 
 
-def write_onnx(model: TrainedDetector, path: Path) -> dict[str, Any]:
+def write_onnx(model: TrainedDetector, path: Path, pixels: Sequence[Pixels] = ()) -> dict[str, Any]:
     """Write ``model`` as ONNX to ``path``; return what its metadata state, its threshold among them.
+
+    Args:
+        model: a saved detector that states recipe and threshold.
+        path: of the file.
+        pixels: prepared images by which the threshold is fitted, where the model does not score in float32.
 
     Raises:
         ModelError: its detector cannot be written as a graph, or the extra ``onnx`` is not installed.
@@ -69,7 +78,7 @@ def write_onnx(model: TrainedDetector, path: Path) -> dict[str, Any]:
             f"Export needs {error.name}, not installed here; pip install 'irp-kedro[onnx]'"
         ) from error
     recipe, graph = recipe_of(model), ScoreGraph(model)
-    facts = _facts(model, recipe)
+    facts = _facts(model, recipe, in_float32(model, pixels))
     written = _traced(graph, recipe.size)
     entry = written.metadata_props.add()
     entry.key, entry.value = METADATA, json.dumps(facts, sort_keys=True)
@@ -97,15 +106,17 @@ def _traced(graph: ScoreGraph, size: int) -> Any:  # noqa: ANN401 - onnx.ModelPr
     return program.model_proto
 
 
-def _facts(model: TrainedDetector, recipe: ExtractionRecipe) -> dict[str, Any]:
+def _facts(model: TrainedDetector, recipe: ExtractionRecipe, plain: TrainedDetector) -> dict[str, Any]:
     return {
         "detector": model.detector,
-        "threshold": model.config["threshold"],
+        "threshold": plain.config["threshold"],
+        "trained_threshold": model.config["threshold"],
+        "trained_in": "float32" if scores_in_float32(model) else "bfloat16",
+        "fit": plain.config.get("fit"),
         "false_alarm_rate": model.config.get("false_alarm_rate"),
         "crop": recipe.crop,
         "size": recipe.size,
         "backbone": recipe.backbone,
-        "trained_in": recipe.precision,
     }
 
 
@@ -213,7 +224,8 @@ class _MemoryHead(nn.Module):
         )
         by_image = squared.reshape(*squared.shape[:2], self.n_images, self.per_image)
         nearest, which = by_image.min(dim=3)
-        distance = nearest.clamp_min(0).sqrt()
+        # In half precision, as the detector keeps it, so that equals stay equal.
+        distance = nearest.clamp_min(0).sqrt().half().float()
         kth = distance.topk(self.k, dim=2, largest=False).values[:, :, -1:]
         near = (distance <= kth).float()
         theirs = (self.reach[self.first + which] * near).sum(dim=2) / near.sum(dim=2).clamp_min(1)

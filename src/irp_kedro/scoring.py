@@ -1,6 +1,7 @@
 """Scores of new images by a saved model, in a process that has nothing but the model's file."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from irp_kedro.detectors.registry import DETECTORS, BankDetector, check_detector
 from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.errors import ModelError
 from irp_kedro.features.bank import ExtractionRecipe
+from irp_kedro.features.device import resolve_precision
 from irp_kedro.features.extraction import extract_batches
 from irp_kedro.features.preparation import Pixels, Preparation
 from irp_kedro.features.views import even_angles
@@ -30,11 +32,13 @@ class Scorer(Protocol):
     Attributes:
         preparation: how a file becomes the pixels it expects.
         threshold: above it an image is anomalous.
+        threshold_fits: whether it comes from scores in the same arithmetic.
         together: how many images it takes at a time without waste.
     """
 
     preparation: Preparation
     threshold: float
+    threshold_fits: bool
     together: int
 
     def score(self, pixels: Sequence[Pixels]) -> Scores:
@@ -71,6 +75,7 @@ class SavedScorer:
         self.model = model
         self.recipe = recipe_of(model)
         self.threshold = float(model.config["threshold"])
+        self.threshold_fits = model.config.get("fit", True) is not None
         self.preparation = Preparation(crop=self.recipe.crop, size=self.recipe.size)
         self.batch_views = batch_views
         self.together = max(1, batch_views // len(self.recipe.angles))
@@ -138,3 +143,45 @@ def recipe_of(model: TrainedDetector) -> ExtractionRecipe:
             "was saved by an older version or by hand. Make it anew: kedro run --pipelines refinement"
         )
     return ExtractionRecipe.from_dict(model.config["recipe"])
+
+
+def scores_in_float32(model: TrainedDetector) -> bool:
+    """Return whether a model, where it was made, scores in float32 from pixels to score."""
+    on_patches = DETECTORS[model.detector].features in {"patches", "fine_patches"}
+    told = model.config["settings"]["training"].get("precision", "auto")
+    compares_in_half = on_patches and resolve_precision(told, torch.device("cpu")) == "bfloat16"
+    return recipe_of(model).precision == "float32" and not compares_in_half
+
+
+def in_float32(model: TrainedDetector, pixels: Sequence[Pixels] = ()) -> TrainedDetector:
+    """Return the model as it scores in float32 throughout, the one arithmetic that every runtime has.
+
+    What was trained on bfloat16 features scores otherwise then, and its threshold no longer fits. Rounding that
+    the detector has not seen adds to every score, so the threshold moves by the mean of what it adds to the
+    scores of some images (decision 0036); ``fit`` in the configuration says how far and on how many.
+
+    Args:
+        model: a saved detector that states recipe and threshold.
+        pixels: prepared images, labels unknown, of the training set or like it; without any, the threshold
+            stays and ``fit`` is ``None``.
+    """
+    settings = model.config["settings"]
+    changed = {
+        "recipe": {**recipe_of(model).as_dict(), "precision": "float32"},
+        "settings": {**settings, "training": {**settings["training"], "precision": "float32"}},
+    }
+    plain = replace(model, config={**model.config, **changed})
+    if scores_in_float32(model):
+        return plain
+    if not pixels:
+        return replace(plain, config={**plain.config, "fit": None})
+    before, after = (_in_turn(SavedScorer(each, "cpu"), pixels) for each in (model, plain))
+    added = after - before
+    fit = {"n_images": len(pixels), "shift": float(added.mean()), "spread": float(added.std())}
+    moved = {"threshold": float(model.config["threshold"]) + fit["shift"], "fit": fit}
+    return replace(plain, config={**plain.config, **moved})
+
+
+def _in_turn(scorer: SavedScorer, pixels: Sequence[Pixels]) -> Scores:
+    starts = range(0, len(pixels), scorer.together)
+    return np.concatenate([scorer.score(pixels[start : start + scorer.together]) for start in starts])

@@ -17,6 +17,7 @@ class Brightness:
 
     preparation = Preparation(crop="none", size=8)
     threshold = 100.0
+    threshold_fits = True
     together = 2
 
     def __init__(self) -> None:
@@ -103,3 +104,13 @@ def test_a_heat_map_is_the_prepared_image_with_the_map_over_it(folder: Path) -> 
 def test_maps_of_images_of_one_name_in_two_folders_do_not_meet(folder: Path) -> None:
     images = [folder / "a.jpg", folder / "a.png", folder / "deep" / "a.jpg"]
     assert len({map_path(Path("maps"), folder, image) for image in images}) == 3
+
+
+@pytest.mark.parametrize("lost", [np.nan, np.inf, -np.inf])
+def test_an_image_without_a_finite_score_is_anomalous_and_named(
+    lost: float, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Brightness, "score", lambda self, pixels: np.full(len(pixels), lost))
+    scored = list(score_files(Brightness(), find_images(folder)))
+    assert {image.verdict for image in scored} == {"anomalous"}
+    assert all(image.score is None and "look at it" in image.fault for image in scored)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from irp_kedro.datasets.model import read_model, write_model
 from irp_kedro.detectors import patch_memory
 from irp_kedro.detectors.patch_memory import PatchMemory
 from irp_kedro.detectors.settings import DetectorSettings
-from irp_kedro.parameters import PatchParameters
+from irp_kedro.parameters import PatchParameters, TrainingParameters
 
 Settings = Callable[..., DetectorSettings]
 N_IMAGES, N_PATCHES, N_CHANNELS = 20, 9, 5
@@ -112,6 +113,9 @@ def test_bfloat16_products_change_scores_little(remembering: Settings, monkeypat
     assert (coarse != exact).any()
     np.testing.assert_allclose(coarse, exact, atol=0.1)
     assert coarse.argmax() == exact.argmax() == ODD
+    # Who asks for float32 gets it there too.
+    asked = replace(remembering(), training=TrainingParameters(precision="float32"))
+    np.testing.assert_array_equal(fitted(with_an_odd_patch(), asked).score(ROWS), exact)
 
 
 def test_the_image_with_an_odd_patch_scores_highest(remembering: Settings) -> None:

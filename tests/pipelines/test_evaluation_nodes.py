@@ -10,6 +10,7 @@ from irp_kedro.core.manifest import ANOMALOUS, NORMAL
 from irp_kedro.core.refinement import RefinementCycle
 from irp_kedro.detectors.gaussian import Gaussian
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
+from irp_kedro.errors import ModelError
 from irp_kedro.features.pixels import COLUMNS as PIXEL_COLUMNS
 from irp_kedro.parameters import EvaluationParameters, FlowParameters, TrainingParameters, ViewParameters
 from irp_kedro.pipelines.evaluation.nodes import (
@@ -130,6 +131,18 @@ def test_a_test_image_is_flagged_above_the_threshold_that_came_with_the_model(
     assert scores["score"].idxmax() == 12
     assert scores["flagged"].tolist() == [False] * 12 + [True]
     assert set(scores["threshold"]) == {50.0}
+
+
+def test_a_model_that_gives_no_finite_score_is_a_fault_and_calls_nothing_normal(
+    manifest_of: Any, bank_of: Any, no_patches: Any
+) -> None:
+    test = manifest_of(*[("test", "normal", "")] * 6)
+    bank = bank_of(test)
+    model = trained_on(bank.read(list(test["digest"])), threshold=1.0)
+    broken = {**model.tensors, "mean": torch.full_like(model.tensors["mean"], torch.nan)}
+    diverged = TrainedDetector(detector=model.detector, tensors=broken, config=model.config)
+    with pytest.raises(ModelError, match="6 of 6 test images have no finite score"):
+        score_test_split(diverged, bank, no_patches, test, "cpu")
 
 
 def test_the_table_of_test_scores_holds_no_label(manifest_of: Any, bank_of: Any, no_patches: Any) -> None:

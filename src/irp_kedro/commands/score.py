@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from irp_kedro.scoring import Scorer
 
 COLUMNS = ("path", "score", "threshold", "verdict")
+UNFITTED = (
+    "The threshold was measured in bfloat16, these scores are float32 and some percent off, so verdicts near "
+    "it are unsure. With images at hand it is fitted: kedro irp export MODEL --to FILE.onnx --images FOLDER"
+)
 
 
 @click.command()
@@ -28,6 +32,13 @@ COLUMNS = ("path", "score", "threshold", "verdict")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for scores.csv and maps/.")
 @click.option("--maps", is_flag=True, help="Also draw where each score comes from, into OUT/maps.")
 @click.option("--device", default=None, help="auto, cpu, cuda or cuda:1; left out: the parameter.")
+@click.option(
+    "--precision",
+    type=click.Choice(["trained", "float32"]),
+    default="trained",
+    show_default=True,
+    help="float32: the scores of the model's .onnx, whatever it was trained in.",
+)
 @common_options
 def score(
     model: Path,
@@ -35,6 +46,7 @@ def score(
     out: Path | None,
     maps: bool,
     device: str | None,
+    precision: str,
     env: str | None,
     params: dict[str, Any],
     as_json: bool,
@@ -53,13 +65,16 @@ def score(
         if maps and not out:
             raise ParameterError("--maps draws pictures into a folder; name it with --out.")
         parameters = read_parameters(env, {**params, **({"device": device} if device else {})})
-        folder = folder.expanduser()
+        folder, out = folder.expanduser(), out.expanduser() if out else None
         paths = find_images(folder)
-        scorer = open_scorer(model.expanduser(), parameters.device, parameters.features.batch_views)
+        batch_views, float32 = parameters.features.batch_views, precision == "float32"
+        scorer = open_scorer(model.expanduser(), parameters.device, batch_views, float32=float32)
         n_views = parameters.evaluation.map_views if maps else 0
         images, seconds = _score(scorer, paths, folder, (out or Path()) / "maps", n_views)
         if out:
-            _write_table(out.expanduser() / "scores.csv", images, scorer.threshold)
+            _write_table(out / "scores.csv", images, scorer.threshold)
+    if not scorer.threshold_fits:
+        click.secho(UNFITTED, fg="yellow", err=True)
     summary = _summary(images, seconds)
     if as_json:
         rows = [{**_row(image, scorer.threshold), "fault": image.fault} for image in images]
@@ -69,13 +84,13 @@ def score(
         for image in images:
             value = "" if image.score is None else f"{image.score:.4g}"
             click.echo(f"{image.verdict:<10}  {value:>10}  {image.path}")
-    _show(images, summary, scorer.threshold, out)
+    _show(images, summary, scorer.threshold, out, maps=maps)
 
 
 def _score(
     scorer: "Scorer", paths: Sequence[Path], folder: Path, drawn: Path, n_views: int
 ) -> tuple[list["ScoredImage"], float]:
-    """Return the scored images without their pixels, and the seconds it took; draw their maps meanwhile."""
+    """Return the scored images without their pixels, and the seconds that took; draw their maps meanwhile."""
     import numpy as np
 
     from irp_kedro.datasets.scored_images import map_path, score_files, write_heat_map
@@ -83,14 +98,16 @@ def _score(
     size = scorer.preparation.size
     scorer.score([np.zeros((size, size, 3), np.uint8)])  # what is loaded at the first call is no image's time
     images: list[ScoredImage] = []
-    started = time.perf_counter()
+    started, drawing = time.perf_counter(), 0.0
     with click.progressbar(score_files(scorer, paths), length=len(paths), file=sys.stderr) as bar:
         for image in bar:
             if n_views and image.pixels is not None:
+                before = time.perf_counter()
                 (shown,) = scorer.maps([image.pixels], n_views=n_views)
                 write_heat_map(map_path(drawn, folder, image.path), image.pixels, shown, scorer.map_range())
+                drawing += time.perf_counter() - before
             images.append(replace(image, pixels=None))
-    return images, time.perf_counter() - started
+    return images, time.perf_counter() - started - drawing
 
 
 def _row(image: "ScoredImage", threshold: float) -> dict[str, Any]:
@@ -116,7 +133,9 @@ def _summary(images: Sequence["ScoredImage"], seconds: float) -> dict[str, Any]:
     return {**counts, "images_per_second": speed, "latency_ms": {"p50": p50, "p99": p99}}
 
 
-def _show(images: Sequence["ScoredImage"], summary: dict[str, Any], threshold: float, out: Path | None) -> None:
+def _show(
+    images: Sequence["ScoredImage"], summary: dict[str, Any], threshold: float, out: Path | None, *, maps: bool
+) -> None:
     for image in images:
         if image.fault:
             click.secho(f"{image.path}: {image.fault}", fg="yellow", err=True)
@@ -127,7 +146,7 @@ def _show(images: Sequence["ScoredImage"], summary: dict[str, Any], threshold: f
     if summary["images_per_second"]:
         latency = summary["latency_ms"]
         click.echo(
-            f"{summary['images_per_second']:.1f} images/s; "
+            f"{summary['images_per_second']:.1f} images/s{', maps apart' if maps else ''}; "
             f"from file to score: p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms"
         )
     if out:

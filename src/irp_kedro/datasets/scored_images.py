@@ -1,5 +1,6 @@
 """New images from a folder, read, scored and drawn one small batch after the other."""
 
+import math
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -25,10 +26,10 @@ class ScoredImage:
 
     Attributes:
         path: of the file.
-        score: higher = more anomalous; ``None`` where the file cannot be read.
-        anomalous: whether the score is above the threshold.
+        score: higher = more anomalous; ``None`` where the file cannot be read or its score is no finite number.
+        anomalous: whether the score is above the threshold, or no finite number.
         pixels: the prepared image; ``None`` where the file cannot be read.
-        fault: why it cannot be read.
+        fault: why it cannot be read, or has no score.
         seconds: from opening the first file of its batch to the scores of the batch.
     """
 
@@ -42,9 +43,9 @@ class ScoredImage:
     @property
     def verdict(self) -> str:
         """``normal``, ``anomalous``, or ``unreadable``."""
-        if self.score is None:
-            return "unreadable"
-        return "anomalous" if self.anomalous else "normal"
+        if self.anomalous:
+            return "anomalous"
+        return "unreadable" if self.score is None else "normal"
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -78,11 +79,14 @@ def score_files(scorer: Scorer, paths: Sequence[Path]) -> Iterator[ScoredImage]:
                 yield image
                 continue
             score = float(next(scores))
+            finite = math.isfinite(score)
             yield ScoredImage(
                 path=image.path,
-                score=score,
-                anomalous=score > scorer.threshold,
+                score=score if finite else None,
+                # What nobody could score must not pass for good.
+                anomalous=not finite or score > scorer.threshold,
                 pixels=image.pixels,
+                fault="" if finite else f"its score is {score}, so somebody should look at it",
                 seconds=seconds,
             )
 

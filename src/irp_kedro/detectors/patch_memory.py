@@ -21,7 +21,7 @@ from irp_kedro.core.detector import Rows, Scores
 from irp_kedro.detectors.fingerprints import fingerprints
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 from irp_kedro.errors import ParameterError
-from irp_kedro.features.device import download, upload
+from irp_kedro.features.device import download, resolve_precision, upload
 
 SMALLEST_DEVIATION = 1e-3
 KEPT_DISTANCES = 2**30  # bytes; a larger table is made again in every cycle
@@ -55,6 +55,7 @@ class PatchMemory:
         self.features = features
         self.settings = settings
         self.name = name
+        self._bfloat16 = resolve_precision(settings.training.precision, features.device) == "bfloat16"
         self._who = fingerprints(features)
         self._statistics = _statistics(features) if len(features) else None
         self._memory: _Memory | None = None
@@ -197,8 +198,8 @@ class PatchMemory:
         patches = self._standardised(self.features[rows])
         n_images, per_image, _ = memory.patches.shape
         bank = memory.patches.flatten(0, 1)
-        # bfloat16 where it is fast: distances rank, and are averaged over many patches.
-        product = _product(patches.flatten(0, 1), bank)
+        # bfloat16 unless asked otherwise: distances rank, and are averaged over many patches.
+        product = _product(patches.flatten(0, 1), bank, bfloat16=self._bfloat16)
         squared = patches.square().sum(dim=2).flatten()[:, None] + bank.square().sum(dim=1) - 2 * product
         shaped = squared.view(len(rows), -1, n_images, per_image)
         nearest, patch = shaped.min(dim=3)
@@ -272,7 +273,7 @@ def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, deviation * features.shape[2] ** 0.5
 
 
-def _product(patches: Tensor, bank: Tensor) -> Tensor:
-    if patches.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported():
+def _product(patches: Tensor, bank: Tensor, *, bfloat16: bool) -> Tensor:
+    if bfloat16:
         return (patches.bfloat16() @ bank.bfloat16().T).float()
     return patches @ bank.T

@@ -155,7 +155,7 @@ def extract_batches(
         filled = np.stack([*group, *[group[-1]] * (per_batch - len(group))])
         attempt = partial(_pass, backbone, filled, recipes, device)
         kinds, together = with_halving(attempt, together, "extraction")
-        yield [_as_half(kind[: len(group)]) for kind in kinds]
+        yield [rounded(kind[: len(group)]).cpu().numpy() for kind in kinds]
 
 
 def _pass(
@@ -176,10 +176,10 @@ def _pass(
         return [pooled.view(len(images), len(angles), -1)]
 
 
-def _as_half(features: Tensor) -> Features:
+def rounded(features: Tensor) -> Tensor:
+    """Return features in half precision, as a bank keeps them; what would not fit is cut off."""
     limit = torch.finfo(torch.float16).max
-    half: Features = features.clamp(-limit, limit).half().cpu().numpy()
-    return half
+    return features.clamp(-limit, limit).half()
 
 
 def _is_bf16(recipe: ExtractionRecipe) -> bool:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from irp_kedro.core.anomaly_maps import choose_images
@@ -16,6 +17,7 @@ from irp_kedro.core.evaluation import (
 )
 from irp_kedro.core.manifest import ANOMALOUS, as_manifest, labels_known
 from irp_kedro.core.records import last_scores
+from irp_kedro.errors import ModelError
 from irp_kedro.measuring_parameters import EvaluationParameters
 from irp_kedro.parameters import (
     FlowParameters,
@@ -34,12 +36,22 @@ def score_test_split(
     device: str,
     images: Any = None,
 ) -> pd.DataFrame:
-    """Return the detector's score and verdict for every test image; its threshold came with it."""
+    """Return the detector's score and verdict for every test image; its threshold came with it.
+
+    Raises:
+        ModelError: a score is no finite number.
+    """
     from irp_kedro.strategies import score_images
 
     test = as_manifest(test_manifest)
     scores = score_images(model, feature_bank, list(test["digest"]), device, patches=patch_bank, images=images)
     table = test[["image_id", "path"]].assign(score=scores)
+    lost = table[~np.isfinite(table["score"])]
+    if len(lost):
+        raise ModelError(
+            f"{len(lost)} of {len(table)} test images have no finite score (first: {lost['path'].iloc[0]}): "
+            "the training of the model diverged. Lower training.learning_rate and run again."
+        )
     return table.assign(threshold=model.config["threshold"], flagged=table["score"] > model.config["threshold"])
 
 
