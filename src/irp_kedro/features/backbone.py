@@ -98,7 +98,7 @@ class Backbone(nn.Module):
         for turn in range(turns):
             view = torch.rot90(normalised, turn, (2, 3)).contiguous(memory_format=torch.channels_last)
             levels = list(self.levels(view))
-            grids = [_on_one_grid(levels, n_levels, skip) for skip in skips]
+            grids = [on_one_grid(levels, n_levels, skip) for skip in skips]
             turned.append([torch.rot90(grid, -turn, (2, 3)) for grid in grids])
         means = [torch.stack(same).mean(dim=0) for same in zip(*turned, strict=True)]
         return [mean.flatten(2).transpose(1, 2) for mean in means]
@@ -140,7 +140,8 @@ def load_levels(name: str) -> PretrainedLevels:
     return _timm(name)
 
 
-def _on_one_grid(levels: Sequence[Tensor], n_levels: int, skip: int) -> Tensor:
+def on_one_grid(levels: Sequence[Tensor], n_levels: int, skip: int) -> Tensor:
+    """Return ``n_levels`` maps without the ``skip`` deepest, averaged over neighbours, on the coarsest grid."""
     last = max(1, len(levels) - skip)
     maps = [level.float() for level in levels[max(0, last - n_levels) : last]]
     around = [functional.avg_pool2d(level, 3, 1, 1, count_include_pad=False) for level in maps]
