@@ -55,11 +55,12 @@ class Backbone(nn.Module):
         self.scales = tuple(scales)
         levels = load_levels(name)
         self.levels = levels.module.eval().requires_grad_(False)
+        self.mean = nn.Buffer(torch.tensor(levels.mean).view(1, 3, 1, 1))
+        self.std = nn.Buffer(torch.tensor(levels.std).view(1, 3, 1, 1))
+        self._weights = digest_of_weights(self)  # as published, whatever is folded for speed
         if precision == "float32":
             fold_batch_norms(self.levels, torch.zeros(1, 3, 64, 64))
         self.levels.to(memory_format=torch.channels_last)
-        self.mean = nn.Buffer(torch.tensor(levels.mean).view(1, 3, 1, 1))
-        self.std = nn.Buffer(torch.tensor(levels.std).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return pooled features (n, n_features) of images (n, 3, side, side) in [0, 1]."""
@@ -104,12 +105,17 @@ class Backbone(nn.Module):
         return [mean.flatten(2).transpose(1, 2) for mean in means]
 
     def weights_digest(self) -> str:
-        """Return 16 hex digits over every weight, so that other weights make another bank."""
-        digest = hashlib.sha256()
-        for key, value in sorted(self.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        """Return the digest of the weights as they were loaded, the same for every precision."""
+        return self._weights
+
+
+def digest_of_weights(network: nn.Module) -> str:
+    """Return 16 hex digits over every weight, so that other weights make another bank."""
+    digest = hashlib.sha256()
+    for key, value in sorted(network.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def check_backbone_name(name: str) -> None:
