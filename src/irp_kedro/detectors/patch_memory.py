@@ -210,9 +210,13 @@ class PatchMemory:
         if not self._fits_in_memory():
             return self._compare(rows)
         if "all" not in self._distances:
-            everyone = torch.arange(len(self.features), device=self.features.device)
-            parts = [self._compare(some) for some in everyone.split(TOGETHER)]
-            distance, patch = (torch.cat(column) for column in zip(*parts, strict=True))
+            memory, _, _ = self._fitted(reach=False)
+            shape, device = (*self.features.shape[:2], len(memory.rows)), self.features.device
+            # Filled in place: parts kept one by one would lie between what each comparison frees, and pin it.
+            distance = torch.empty(shape, dtype=torch.float16, device=device)
+            patch = torch.empty(shape, dtype=torch.int16, device=device)
+            for some in torch.arange(shape[0], device=device).split(TOGETHER):
+                distance[some], patch[some] = self._compare(some)
             self._distances["all"] = distance, patch
         distance, patch = self._distances["all"]
         return distance[rows], patch[rows]
@@ -263,7 +267,8 @@ class FinePatchMemory(PatchMemory):
 
 def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean patch at each position and the deviation of each channel, of all images at hand."""
-    mean = features.mean(dim=0, dtype=torch.float32)  # without a copy of the bank
+    # Some positions at a time: a mean in float32 makes a copy of what it is taken of.
+    mean = torch.cat([some.mean(dim=0, dtype=torch.float32) for some in features.split(TOGETHER, dim=1)])
     variance = torch.zeros(features.shape[2], device=features.device)
     overall = mean.mean(dim=0)
     for some in features.split(64):
