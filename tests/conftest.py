@@ -122,13 +122,24 @@ def keep_features(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Fea
     return keep
 
 
+def surface(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Draw noise of its own brightness and grain: features vary by much more than half precision rounds."""
+    grain = rng.normal(rng.uniform(120, 180), rng.uniform(4, 12), (SIDE, SIDE, 3))
+    return grain.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def draw_surface() -> Callable[[np.random.Generator], npt.NDArray[np.uint8]]:
+    return surface
+
+
 @pytest.fixture(scope="session")
 def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Surfaces:
     folder = tmp_path_factory.mktemp("surfaces")
     rng = np.random.default_rng(0)
     paths = {f"{number:032x}": folder / f"{number:02}.png" for number in range(N_SURFACES)}
     for number, path in enumerate(paths.values()):
-        pixels = rng.normal(150, 6, (SIDE, SIDE, 3)).clip(0, 255).astype(np.uint8)
+        pixels = surface(rng)
         if number == N_SURFACES - 1:
             pixels[40:52, 12:24] = 240
         Image.fromarray(pixels).save(path)

@@ -25,17 +25,17 @@ onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
 CPU = torch.device("cpu")
-# Features of these surfaces vary by hardly more than the step of half precision, so one that falls on the other
-# side of it shows in a flow; on images of the sample it agrees to 1e-4 too (tests/smoke/test_score_command.py).
-TOLERANCES = {"differnet": 1e-3, "gaussian": 1e-4, "patch_memory": 1e-4, "fine_patch_memory": 1e-4}
+TOLERANCE = 1e-4
+NAMES = ("differnet", "gaussian", "patch_memory", "fine_patch_memory")
 # Writing one takes seconds. Gaussian has another quick test, and fine patches are patches.
 LATER = [pytest.param(name, marks=pytest.mark.slow) for name in ("gaussian", "fine_patch_memory")]
 
 
 @pytest.fixture(scope="module")
-def new_images() -> np.ndarray:
+def new_images(draw_surface: Callable[[np.random.Generator], np.ndarray]) -> np.ndarray:
     """Ten surfaces, (10, 64, 64, 3); every other one with a spot."""
-    pixels = np.random.default_rng(1).normal(150, 6, (10, 64, 64, 3)).clip(0, 255).astype(np.uint8)
+    rng = np.random.default_rng(1)
+    pixels = np.stack([draw_surface(rng) for _ in range(10)])
     pixels[::2, 10:20, 30:44] = 200
     return pixels
 
@@ -60,19 +60,19 @@ def test_onnx_scores_are_those_of_the_saved_model(
     scorer = open_scorer(exported(name), "cpu", 8)
     found = scorer.score(list(new_images))
     expected = SavedScorer(surfaces.trained(name), "cpu").score(list(new_images))
-    np.testing.assert_allclose(found, expected, rtol=TOLERANCES[name])
+    np.testing.assert_allclose(found, expected, rtol=TOLERANCE)
     one_by_one = [scorer.score([image])[0] for image in new_images[:2]]
-    np.testing.assert_allclose(one_by_one, expected[:2], rtol=TOLERANCES[name])
+    np.testing.assert_allclose(one_by_one, expected[:2], rtol=TOLERANCE)
 
 
-@pytest.mark.parametrize("name", list(TOLERANCES))
+@pytest.mark.parametrize("name", NAMES)
 def test_the_graph_gives_the_scores_of_the_saved_model(
     name: str, surfaces: Any, new_images: np.ndarray
 ) -> None:
     model = surfaces.trained(name)
     with torch.inference_mode():
         found = ScoreGraph(model)(torch.from_numpy(new_images)).numpy()
-    np.testing.assert_allclose(found, SavedScorer(model, "cpu").score(list(new_images)), rtol=TOLERANCES[name])
+    np.testing.assert_allclose(found, SavedScorer(model, "cpu").score(list(new_images)), rtol=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", ["differnet", "patch_memory"])
@@ -83,7 +83,7 @@ def test_a_model_trained_in_bfloat16_scores_in_float32_as_its_graph_does(
     with torch.inference_mode():
         found = ScoreGraph(model)(torch.from_numpy(new_images)).numpy()
     plain, as_trained = SavedScorer(in_float32(model), "cpu"), SavedScorer(model, "cpu")
-    np.testing.assert_allclose(found, plain.score(list(new_images)), rtol=TOLERANCES[name])
+    np.testing.assert_allclose(found, plain.score(list(new_images)), rtol=TOLERANCE)
     assert np.abs(found / as_trained.score(list(new_images)) - 1).max() > 5e-3
 
 
@@ -128,7 +128,7 @@ def test_the_threshold_of_a_model_trained_in_bfloat16_is_fitted_and_the_file_say
     scorer = open_scorer(tmp_path / "model.onnx", "cpu", 8)
     np.testing.assert_allclose(scorer.threshold, model.config["threshold"] + shift, rtol=1e-6)
     assert scorer.threshold_fits
-    np.testing.assert_allclose(scorer.score(list(new_images)), after, rtol=1e-4)
+    np.testing.assert_allclose(scorer.score(list(new_images)), after, rtol=TOLERANCE)
 
 
 def test_an_exported_model_makes_no_maps(exported: Callable[[str], Path]) -> None:
