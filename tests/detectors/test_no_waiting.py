@@ -17,8 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from irp_kedro import judges
 from irp_kedro.core.detector import BlindSet
-from irp_kedro.core.judging import HeldOut, InSample
-from irp_kedro.core.refinement import plan_for, refine
+from irp_kedro.core.judging import HeldOut, InSample, Judge
+from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
 from irp_kedro.detectors import differnet, gaussian, patch_memory
 from irp_kedro.detectors.differnet import DifferNet
 from irp_kedro.detectors.flow import NormalizingFlow, negative_log_likelihood
@@ -164,6 +164,25 @@ def test_scores_come_back_once(
     assert downloads == [(N_IMAGES,)]
 
 
+def begun(
+    rule: RefinementParameters, features: torch.Tensor, on_gpu: DetectorSettings
+) -> tuple[Judge, Iterator[RefinementCycle]]:
+    """The judge that a rule asks for, and the loop before its first cycle."""
+    loop = judges.LoopSettings(
+        detector="differnet",
+        refinement=rule,
+        training=on_gpu.training,
+        flow=on_gpu.flow,
+        views=on_gpu.views,
+        seed=0,
+        device="cuda",
+    )
+    names = tuple(f"{number:032x}" for number in range(N_IMAGES))
+    detector = DifferNet(features, on_gpu)
+    judge = judges.build_judge(detector, lambda _: features, loop)
+    return judge, refine(detector, judge, BlindSet(names, names), plan_for("iterative_refinement", rule, 5))
+
+
 @pytest.mark.parametrize("scoring", ["in_sample", "held_out"])
 @pytest.mark.parametrize("judge", ["differnet", "gaussian"])
 def test_a_cycle_brings_back_its_scores_once_and_its_losses_once(
@@ -182,20 +201,8 @@ def test_a_cycle_brings_back_its_scores_once_and_its_losses_once(
         patience=2,
         folds=3,
     )
-    loop = judges.LoopSettings(
-        detector="differnet",
-        refinement=rule,
-        training=on_gpu.training,
-        flow=on_gpu.flow,
-        views=on_gpu.views,
-        seed=0,
-        device="cuda",
-    )
-    names = tuple(f"{number:032x}" for number in range(N_IMAGES))
     with Watch():
-        detector = DifferNet(features, on_gpu)
-        decides = judges.build_judge(detector, lambda _: features, loop)
-        cycles = refine(detector, decides, BlindSet(names, names), plan_for("iterative_refinement", rule, 5))
+        decides, cycles = begun(rule, features, on_gpu)
         next(cycles)
         assert downloads == [(2,)]  # the losses of two epochs
         downloads.clear()
@@ -218,20 +225,8 @@ def test_a_panel_brings_back_the_scores_of_each_judge_once_and_twice_where_it_ta
         patience=2,
         folds=3,
     )
-    loop = judges.LoopSettings(
-        detector="differnet",
-        refinement=rule,
-        training=on_gpu.training,
-        flow=on_gpu.flow,
-        views=on_gpu.views,
-        seed=0,
-        device="cuda",
-    )
-    names = tuple(f"{number:032x}" for number in range(N_IMAGES))
     with Watch():
-        detector = DifferNet(features, on_gpu)
-        decides = judges.build_judge(detector, lambda _: features, loop)
-        cycles = refine(detector, decides, BlindSet(names, names), plan_for("iterative_refinement", rule, 5))
+        _, cycles = begun(rule, features, on_gpu)
         next(cycles)
         downloads.clear()
         next(cycles)

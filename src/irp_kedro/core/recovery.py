@@ -13,8 +13,8 @@ KEYS = [
     "detector",
     "configuration",
     "level",
+    "setting",
 ]
-KEYS += ["setting"]
 COLUMNS = (*KEYS, "strategy", "cells", "vanilla", "refined", "oracle", "gain", "lost", "lost_error", "recovery")
 
 
