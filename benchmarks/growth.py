@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.sets import extraction_plan, loop_settings, read_parameters
 
 from irp_kedro.core.cost import peak_memory_mb
-from irp_kedro.detectors.registry import needs_patches
+from irp_kedro.detectors.registry import DETECTORS, needs_patches
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
 from irp_kedro.features.extraction import extract
 from irp_kedro.features.preparation import Preparation, PreparedImages
@@ -41,6 +41,7 @@ from irp_kedro.strategies import run_strategy
 
 WIDTH = 944  # of efficientnet_lite0 at two scales
 PATCHES, CHANNELS = 100, 432  # of its two deepest maps, at the default size
+FINE_PATCHES, FINE_CHANNELS = 400, 152  # of the two before the deepest
 EPOCHS = 2
 
 
@@ -57,7 +58,7 @@ def extraction(
     plan, size = extraction_plan(parameters), parameters.preparation.size
     if patches:
         told, size = parameters.patches, parameters.patches.size
-        plan = replace(plan, scales=(1.0,), n_views=told.turns, patch_levels=told.levels)
+        plan = replace(plan, scales=(1.0,), n_views=told.turns, patch_levels=told.levels, finer=True)
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (size + 64, size + 64, 3), dtype=np.uint8)
     paths = {}
@@ -71,12 +72,13 @@ def extraction(
     before, began = peak_memory_mb(), (time.perf_counter(), time.process_time())
     bank, _ = extract(images, plan, FeatureStore(home / "store"), torch.device(options.device))
     took = {"wall": time.perf_counter() - began[0], "cpu": time.process_time() - began[1]}
-    values = bank.read(bank.digests[:1]).size * number
+    banks = [bank, bank.fine()] if bank.finer else [bank]
+    values = sum(one.read(bank.digests[:1]).size for one in banks) * number
     return {**took, "before_mb": before, "peak_mb": peak_memory_mb(), "bank_mb": values * 2 / 1e6}
 
 
 def generated(
-    store: FeatureStore, digests: list[str], shape: tuple[int, int], *, levels: int = 0
+    store: FeatureStore, digests: list[str], shape: tuple[int, int], *, levels: int = 0, skip: int = 0
 ) -> FeatureBank:
     """Fill a bank with generated features (n_images, *shape); a twentieth of the images is spread wider."""
     n_vectors, width = shape
@@ -89,6 +91,7 @@ def generated(
         scales=(1.0,),
         precision="float32",
         patch_levels=levels,
+        patch_skip=skip,
     )
     rng = np.random.default_rng(0)
     spread = rng.gamma(2.0, 0.5, width)
@@ -108,8 +111,15 @@ def loop(number: int, home: Path, options: argparse.Namespace) -> dict[str, floa
     store, n_views = FeatureStore(home / "store"), parameters.views.bank
     digests = [digest(index) for index in range(number)]
     pooled, patches = generated(store, digests, (n_views, WIDTH)), None
+    values = n_views * WIDTH
     if needs_patches(parameters.refinement.judge):
-        patches = generated(store, digests, (PATCHES, CHANNELS), levels=parameters.patches.levels)
+        levels = parameters.patches.levels
+        patches = generated(store, digests, (PATCHES, CHANNELS), levels=levels)
+        values += PATCHES * CHANNELS
+        if any(DETECTORS[name].features == "fine_patches" for name in parameters.refinement.judge):
+            fine = generated(store, digests, (FINE_PATCHES, FINE_CHANNELS), levels=levels, skip=1)
+            patches = replace(patches, finer=fine.recipe)
+            values += FINE_PATCHES * FINE_CHANNELS
     manifest = pd.DataFrame({"image_id": digests, "digest": digests})
     before, began = peak_memory_mb(), (time.perf_counter(), time.process_time())
     cycles = list(
@@ -124,7 +134,7 @@ def loop(number: int, home: Path, options: argparse.Namespace) -> dict[str, floa
         "removed": number - len(cycles[-1].record.kept),
         "before_mb": before,
         "peak_mb": peak_memory_mb(),
-        "bank_mb": number * 2 * (n_views * WIDTH + (PATCHES * CHANNELS if patches else 0)) / 1e6,
+        "bank_mb": number * 2 * values / 1e6,
     }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from irp_kedro.core.judging import Apart, HeldOut, InSample, Judge, Panel
+from irp_kedro.core.judging import Apart, Council, HeldOut, InSample, Judge, Panel
 from irp_kedro.detectors.registry import BankDetector, detector_type
 from irp_kedro.errors import IncompleteRunError, ParameterError
 from irp_kedro.features.bank import FeatureBank
@@ -93,16 +93,36 @@ def test_the_trained_detector_itself_judges_in_sample(loader: FeatureLoader) -> 
     assert judge == InSample(detector)
 
 
-def test_a_false_discovery_threshold_puts_a_lone_judge_on_the_scale_it_is_made_for(
-    loader: FeatureLoader,
-) -> None:
-    panel = panel_of(loop(threshold="false_discovery", judge="gaussian"), loader)
-    assert [type(judge) for judge, _ in panel.judges] == [HeldOut]
-    scores = panel.judge(np.arange(N_IMAGES), cycle=1)
+def council_of(settings: LoopSettings, loader: FeatureLoader) -> Council:
+    _, judge = trained_and_judge(settings, loader.of)
+    assert isinstance(judge, Council)
+    return judge
+
+
+def test_a_false_discovery_threshold_hears_a_lone_judge_in_robust_deviations(loader: FeatureLoader) -> None:
+    council = council_of(loop(threshold="false_discovery", judge="gaussian", alone=""), loader)
+    assert [type(member.judge) for member in council.members] == [HeldOut]
+    (scores,) = council.judge(np.arange(N_IMAGES), cycle=1)
     assert np.median(scores) == pytest.approx(0.0, abs=1e-9)
 
 
-@pytest.mark.parametrize("threshold", ["mad", "false_discovery"])
+@pytest.mark.parametrize("alone", ["", "gaussian", "patch_memory+gaussian", "isolation_forest"])
+def test_only_judges_that_are_named_may_speak_alone(alone: str, loader: FeatureLoader) -> None:
+    asked = loop(threshold="false_discovery", judge="patch_memory+gaussian", alone=alone)
+    council = council_of(asked, loader)
+    assert [member.alone for member in council.members] == ["patch_memory" in alone, "gaussian" in alone]
+    opinions = council.judge(np.arange(N_IMAGES), cycle=1)
+    assert len(opinions) == (2 if "gaussian" in alone else 1)
+
+
+def test_the_judges_of_a_council_keep_the_order_of_their_names(loader: FeatureLoader) -> None:
+    asked = loop(threshold="false_discovery", judge="differnet+patch_memory+gaussian", scoring="in_sample")
+    members = council_of(asked, loader).members
+    assert [type(member.judge) for member in members] == [InSample, Apart, Apart]
+    assert [member.by_logarithm for member in members] == [True, False, True]
+
+
+@pytest.mark.parametrize("threshold", ["mad", "iqr"])
 def test_several_judges_are_one_panel_in_the_order_of_their_names(
     threshold: str, loader: FeatureLoader
 ) -> None:

@@ -58,5 +58,7 @@ def checked(raw: dict[str, Any]) -> Parameters:
     check_detector_name(parameters.detector)
     for judge in parameters.refinement.judge:
         check_detector_name(judge, "refinement.judge")
+    for judge in parameters.refinement.alone:
+        check_detector_name(judge, "refinement.alone")
     read_review(parameters.refinement.review)
     return parameters

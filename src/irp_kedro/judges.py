@@ -9,7 +9,7 @@ from torch import Tensor
 
 from irp_kedro.core import seeding
 from irp_kedro.core.detector import Scores
-from irp_kedro.core.judging import Apart, HeldOut, InSample, Judge, Panel
+from irp_kedro.core.judging import Apart, Council, HeldOut, InSample, Judge, Member, Panel
 from irp_kedro.core.review import NO_REVIEW, Review
 from irp_kedro.detectors.registry import DETECTORS, BankDetector, detector_type
 from irp_kedro.detectors.settings import DetectorSettings
@@ -74,15 +74,16 @@ def build_judge(
         features_of: name of a detector -> the features it works on.
         settings: of the loop.
     """
+    rule = settings.refinement
     judges = [_one_judge(name, detector, features_of, settings) for name in settings.judges]
-    if len(judges) == 1 and settings.refinement.threshold != "false_discovery":
-        return judges[0]
     by_logarithm = [
-        DETECTORS[name].by_logarithm
-        and not (name == "differnet" and settings.refinement.score != "latent_energy")
+        DETECTORS[name].by_logarithm and not (name == "differnet" and rule.score != "latent_energy")
         for name in settings.judges
     ]
-    return Panel(tuple(zip(judges, by_logarithm, strict=True)))
+    if rule.threshold == "false_discovery":
+        alone = [name in rule.alone for name in settings.judges]
+        return Council([Member(*member) for member in zip(judges, by_logarithm, alone, strict=True)])
+    return judges[0] if len(judges) == 1 else Panel(tuple(zip(judges, by_logarithm, strict=True)))
 
 
 def _one_judge(

@@ -142,11 +142,17 @@ class RefinementParameters(Group):
     mad_factor: Annotated[float, Field(gt=0)] = 7.0
     iqr_factor: Annotated[float, Field(gt=0)] = 4.0
     false_discovery_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.05
-    tail_factor: Annotated[float, Field(gt=0)] = 1.0
-    first_reference: Annotated[float, Field(gt=0, le=1)] = 0.75
+    tail_factor: Annotated[float, Field(gt=0)] = 1.06
+    alone_factor: Annotated[float, Field(ge=1)] = 1.42
+    reference: Annotated[float, Field(gt=0, le=1)] = 0.75
     scoring: Literal["in_sample", "held_out"] = "held_out"
     folds: Annotated[int, Field(ge=2, le=20)] = 5
-    judge: Annotated[tuple[str, ...], BeforeValidator(_as_judges)] = ("patch_memory", "gaussian")
+    judge: Annotated[tuple[str, ...], BeforeValidator(_as_judges)] = (
+        "patch_memory",
+        "gaussian",
+        "fine_patch_memory",
+    )
+    alone: Annotated[tuple[str, ...], BeforeValidator(_as_judges)] = ("patch_memory", "gaussian")
     judge_epochs: Count = 6
     score: Literal["latent_energy", "negative_log_likelihood"] = "latent_energy"
     pretrain_epochs: Annotated[int, Field(ge=0)] = 0

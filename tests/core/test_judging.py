@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from irp_kedro.core.detector import Rows, Scores
-from irp_kedro.core.judging import NOBODY, Apart, HeldOut, InSample, Panel
+from irp_kedro.core.judging import NOBODY, Apart, Council, HeldOut, InSample, Member, Panel
 from irp_kedro.core.threshold import location_and_spread
 
 TABLE = np.arange(100.0) + 1
@@ -283,3 +283,52 @@ def test_the_panel_standardises_by_the_set_alone_and_puts_those_outside_behind_i
     panel = Panel([(Says([1, 2, 3, 4, 5, 100, 50]), False)])
     scores = panel.judge(np.arange(5), cycle=1, outside=np.array([5, 6]))
     assert scores == pytest.approx(np.array([-2, -1, 0, 1, 2, 97, 47]) / 1.4826)
+
+
+def council(*told: tuple[Sequence[float], bool]) -> Council:
+    """Return a council of judges that say the scores listed, each with whether it may speak alone."""
+    return Council([Member(Says(scores), by_logarithm=False, alone=alone) for scores, alone in told])
+
+
+@given(opinions, opinions)
+def test_who_may_speak_alone_says_what_a_panel_of_them_says(one: list[int], other: list[int]) -> None:
+    _, alone = council((one, True), (other, False)).judge(TEN, cycle=1)
+    np.testing.assert_allclose(alone, Panel([(Says(one), False)]).judge(TEN, cycle=1), atol=1e-12)
+
+
+def test_where_nobody_may_speak_alone_there_is_one_opinion() -> None:
+    assert council((range(1, 11), False)).judge(TEN, cycle=1).shape == (1, 10)
+
+
+def test_what_both_find_a_little_unusual_stands_out_together_and_not_alone() -> None:
+    first, second = [1, 2, 3, 4, 5, 6, 7, 8, 20, 14], [1, 3, 2, 5, 4, 7, 6, 9, 1, 14]
+    together, alone = council((first, True), (second, True)).judge(TEN, cycle=1)
+    assert together.argmax() == 9
+    assert alone.argmax() == 8
+
+
+@given(opinions, opinions, st.sampled_from([0.5, 2.0, 3.0]), st.sampled_from([0.01, 7.0]))
+def test_together_neither_the_unit_nor_a_power_of_a_positive_score_matters(
+    one: list[int], other: list[int], power: float, unit: float
+) -> None:
+    plain, _ = council((one, True), (other, True)).judge(TEN, cycle=1)
+    bent, _ = council((unit * np.array(one, dtype=float) ** power, True), (other, True)).judge(TEN, cycle=1)
+    np.testing.assert_allclose(bent, plain, atol=1e-9)
+
+
+@pytest.mark.parametrize("least", [0.0, -3.0])
+def test_an_excess_of_nothing_or_less_has_its_place_at_the_bottom_of_a_council(least: float) -> None:
+    together, _ = council(([least, *range(1, 10)], True)).judge(TEN, cycle=1)
+    assert np.isfinite(together).all()
+    assert together.argmin() == 0
+
+
+def test_scores_without_a_positive_median_are_compared_as_they_are() -> None:
+    together, alone = council((range(-9, 1), True)).judge(TEN, cycle=1)
+    np.testing.assert_allclose(together, alone)
+
+
+def test_a_council_standardises_by_the_set_alone_and_puts_those_outside_behind_it() -> None:
+    heard = council(([1, 2, 4, 8, 16, 64, 2], True))
+    together, _ = heard.judge(np.arange(5), cycle=1, outside=np.array([5, 6]))
+    assert together == pytest.approx(np.array([-2, -1, 0, 1, 2, 4, -1]) / 1.4826)

@@ -66,7 +66,7 @@ def rule(**changes: Any) -> RefinementParameters:
     printed = {
         "policy": "worst_only",
         "restore": False,
-        "first_reference": 1.0,
+        "reference": 1.0,
         "threshold": "median_factor",
         "threshold_factor": 2.0,
         "max_removed_per_cycle": 1.0,

@@ -1,5 +1,6 @@
 """Refinement where images that left are judged again and may return."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Self
@@ -79,7 +80,7 @@ def rule(**changes: Any) -> RefinementParameters:
         "restore": True,
         "threshold": "median_factor",
         "threshold_factor": 2.0,
-        "first_reference": 1.0,
+        "reference": 1.0,
         "max_removed_per_cycle": 1.0,
         "max_removed_fraction": 0.9,
         "pretrain_epochs": 0,
@@ -114,7 +115,7 @@ rules = st.builds(
     threshold=st.sampled_from(["median_factor", "mad", "iqr", "false_discovery"]),
     mad_factor=st.sampled_from([1.0, 3.0]),
     iqr_factor=st.sampled_from([0.5, 1.5]),
-    first_reference=st.sampled_from([0.5, 0.75, 1.0]),
+    reference=st.sampled_from([0.5, 0.75, 1.0]),
     max_removed_per_cycle=st.sampled_from([0.1, 0.4, 1.0]),
     max_removed_fraction=st.sampled_from([0.0, 0.2, 0.5, 0.9]),
     pretrain_epochs=st.integers(0, 2),
@@ -192,15 +193,18 @@ def test_images_above_the_threshold_leave_and_all_others_return(
 
 
 @given(seeds, sizes, rules)
-def test_the_threshold_is_that_of_the_images_in_the_set(
+def test_the_threshold_is_that_of_the_most_normal_part_of_the_set_under_the_last_judging(
     seed: int, n_images: int, asked: RefinementParameters
 ) -> None:
     judge, images = whims(seed, n_images)
     cycles, _ = walk(judge, images, asked)
-    judged_by_a_part = 0 if asked.first_reference == 1 else 1
-    for before, cycle in list(pairwise(cycles))[judged_by_a_part:]:
-        inside = np.array([cycle.judged[name] for name in before.kept])
-        outside = np.array([score for name, score in cycle.judged.items() if name not in before.kept])
+    judged_for_the_first_time = 0 if asked.reference == 1 else 1
+    for before, cycle in list(pairwise(cycles))[judged_for_the_first_time:]:
+        most_normal = sorted(before.kept, key=lambda name: before.judged.get(name, 0.0))
+        size = max(2, math.ceil(asked.reference * n_images)) if asked.reference < 1 else n_images
+        reference = set(most_normal[:size])
+        inside = np.array([cycle.judged[name] for name in reference])
+        outside = np.array([score for name, score in cycle.judged.items() if name not in reference])
         assert cycle.threshold == threshold(inside, asked, outside)
         assert cycle.median_score == np.median(inside)
 
@@ -238,15 +242,15 @@ def test_a_cycle_in_which_nobody_leaves_or_returns_costs_patience() -> None:
     assert cycles[-1].stop == "no removal or return in 2 cycles (patience)"
 
 
-@pytest.mark.parametrize(("first_reference", "found"), [(1.0, []), (0.75, ["defect-1", "defect-2"])])
+@pytest.mark.parametrize(("reference", "found"), [(1.0, []), (0.75, ["defect-1", "defect-2"])])
 @pytest.mark.parametrize("restore", [False, True])
 def test_defects_that_resemble_each_other_are_found_from_the_most_normal_part(
-    first_reference: float, found: list[str], *, restore: bool
+    reference: float, found: list[str], *, restore: bool
 ) -> None:
     good = {f"good-{number}": float(number) for number in range(6)}  # one step apart
     places = {**good, "defect-1": 100.0, "defect-2": 101.5}  # one and a half
     images = blind(list(places))
-    asked = rule(restore=restore, first_reference=first_reference, max_cycles=3)
+    asked = rule(restore=restore, reference=reference, max_cycles=3)
     cycles, _ = walk(NearestPlace(images, places), images, asked)
     assert steps(cycles, "removed") == [found, [], []]
     assert steps(cycles, "restored") == [[], [], []]
@@ -254,12 +258,22 @@ def test_defects_that_resemble_each_other_are_found_from_the_most_normal_part(
         assert [cycles[1].judged[name] for name in found] == [95.0, 96.5]
 
 
-def test_only_in_the_first_cycle_is_the_reference_a_part_of_the_set() -> None:
+def test_the_reference_is_as_large_in_every_cycle_and_never_holds_who_left() -> None:
     images = blind()
-    judge = Script(images, {0: "bd", 1: "d", 2: "d"})
-    walk(judge, images, rule(first_reference=0.6, max_cycles=3))
-    without_d = set(SIX) - {"d"}
-    assert judge.references == {0: set(SIX), 1: {"a", "c", "e", "f"}, 2: without_d, 3: without_d}
+    judge = Script(images, {0: "bd", 1: "d", 2: "cd", 3: "bc"})
+    walk(judge, images, rule(reference=0.6, max_cycles=3))
+    assert judge.references[0] == set(SIX)
+    assert judge.references[1] == {"a", "c", "e", "f"}
+    assert {name: len(reference) for name, reference in judge.references.items()} == {0: 6, 1: 4, 2: 4, 3: 4}
+    assert "d" not in judge.references[2]
+    assert judge.references[3] == {"a", "b", "e", "f"}
+
+
+def test_the_reference_is_all_that_is_left_where_more_than_the_rest_has_left() -> None:
+    images = blind()
+    judge = Script(images, {1: "abc", 2: "abc"})
+    walk(judge, images, rule(reference=0.75, max_cycles=2))
+    assert judge.references[2] == {"d", "e", "f"}
 
 
 def test_a_loop_without_epochs_trains_once_on_the_last_set_with_the_whole_budget() -> None:

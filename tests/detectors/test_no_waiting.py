@@ -197,7 +197,7 @@ def test_a_cycle_brings_back_its_scores_once_and_its_losses_once(
         epochs_per_cycle=1,
         max_cycles=3,
         restore=False,
-        first_reference=1.0,
+        reference=1.0,
         patience=2,
         folds=3,
     )
@@ -213,13 +213,13 @@ def test_a_cycle_brings_back_its_scores_once_and_its_losses_once(
     assert isinstance(decides, InSample | HeldOut) or scoring == "in_sample"
 
 
-def test_a_panel_brings_back_the_scores_of_each_judge_once_and_twice_where_it_takes_a_first_reference(
+def test_a_panel_brings_back_the_scores_of_each_judge_once_and_twice_where_it_takes_a_reference(
     features: torch.Tensor, on_gpu: DetectorSettings, downloads: list[tuple[int, ...]]
 ) -> None:
     rule = RefinementParameters(
         judge=("patch_memory", "gaussian"),
         threshold="false_discovery",
-        first_reference=0.75,
+        reference=0.75,
         restore=True,
         max_cycles=3,
         patience=2,

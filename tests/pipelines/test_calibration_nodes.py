@@ -25,7 +25,7 @@ def loop(threshold: str = "mad") -> tuple[Any, ...]:
         judge=("gaussian",),
         threshold=threshold,
         restore=False,
-        first_reference=1.0,
+        reference=1.0,
         max_removed_per_cycle=0.1,
     )
     return ("differnet", rule, TrainingParameters(), FlowParameters(), VIEWS, PatchParameters(), "cpu")

@@ -182,7 +182,7 @@ def settle_gaussian() -> LoopSettings:
         threshold="mad",
         mad_factor=4.0,
         restore=False,
-        first_reference=1.0,
+        reference=1.0,
         max_removed_per_cycle=0.1,
         patience=2,
     )

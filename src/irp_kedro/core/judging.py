@@ -11,6 +11,7 @@ from irp_kedro.core.detector import AnomalyDetector, Rows, Scores
 from irp_kedro.core.threshold import location_and_spread
 
 SMALLEST_SCORE = 1e-12  # its logarithm is still a number
+SMALLEST_RATIO = 1e-3  # to the median
 
 
 NOBODY: Rows = np.empty(0, dtype=np.intp)
@@ -21,6 +22,9 @@ class Judge(Protocol):
 
     def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
         """Return the scores of ``rows``, then those of ``outside``, all on one scale.
+
+        A judge of several opinions returns (n_opinions, n_images): first what is held against the plain limit,
+        then what is held against one ``refinement.alone_factor`` times as far out.
 
         Args:
             rows: the set; what the judge learns from.
@@ -119,15 +123,84 @@ class Panel:
 
     def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
         """Return the panel's score of every row, robust standard deviations."""
-        standardised = []
-        for judge, by_logarithm in self.judges:
-            scores = judge.judge(rows, cycle=cycle, outside=outside)
-            if by_logarithm:
-                scores = np.log(np.maximum(scores, SMALLEST_SCORE))
-            centre, spread = location_and_spread(scores[: len(rows)])
-            standardised.append((scores - centre) / spread)
-        combined: Scores = np.logaddexp.reduce(standardised, axis=0) - np.log(len(self.judges))
-        return combined
+        standardised = [
+            _standardised(_logarithm(scores) if by_logarithm else scores, len(rows))
+            for scores, by_logarithm in (
+                (judge.judge(rows, cycle=cycle, outside=outside), by_logarithm)
+                for judge, by_logarithm in self.judges
+            )
+        ]
+        return _soft_maximum(standardised)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One judge of a council.
+
+    Attributes:
+        judge: whose scores count.
+        by_logarithm: where it speaks alone, its scores are compared by their logarithm, as positive distances
+            are.
+        alone: it may find an image far out by itself.
+    """
+
+    judge: Judge
+    by_logarithm: bool
+    alone: bool
+
+
+@dataclass(frozen=True)
+class Council:
+    """Judges that are heard twice: together, and those of them that may speak alone (decision 0041).
+
+    Together their standardised logarithms are averaged: what several judges find a little unusual stands out,
+    and logarithms shorten the tails of sets whose good images differ much. Alone it is their soft maximum, as
+    in a :class:`Panel`: what one of them finds very far out, whatever the others say.
+
+    Attributes:
+        members: who is heard.
+    """
+
+    members: Sequence[Member]
+
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
+        """Return (n_opinions, n_images), robust deviations: together, then alone if any may speak alone."""
+        together, alone = [], []
+        for member in self.members:
+            scores = member.judge.judge(rows, cycle=cycle, outside=outside)
+            together.append(_standardised(_relative_logarithm(scores, len(rows)), len(rows)))
+            if member.alone:
+                own = _logarithm(scores) if member.by_logarithm else scores
+                alone.append(_standardised(own, len(rows)))
+        opinions = [np.mean(together, axis=0)]
+        if alone:
+            opinions.append(_soft_maximum(alone))
+        return np.stack(opinions)
+
+
+def _standardised(scores: Scores, n_inside: int) -> Scores:
+    centre, spread = location_and_spread(scores[:n_inside])
+    return (scores - centre) / spread
+
+
+def _logarithm(scores: Scores) -> Scores:
+    logarithms: Scores = np.log(np.maximum(scores, SMALLEST_SCORE))
+    return logarithms
+
+
+def _relative_logarithm(scores: Scores, n_inside: int) -> Scores:
+    """Return the logarithm of scores over their median; scores without a positive median have none and stay."""
+    median = np.median(scores[:n_inside])
+    if median <= 0:
+        return scores
+    # An excess may be 0 or less; the floor is far below what is normal and does not stretch the spread.
+    logarithms: Scores = np.log(np.maximum(scores / median, SMALLEST_RATIO))
+    return logarithms
+
+
+def _soft_maximum(standardised: Sequence[Scores]) -> Scores:
+    combined: Scores = np.logaddexp.reduce(standardised, axis=0) - np.log(len(standardised))
+    return combined
 
 
 def _one_scale(scores: Scores, fold_of: Rows, apart: Scores) -> Scores:

@@ -1,17 +1,15 @@
 """THE LOOP: score, threshold, remove, retrain (IRP paper, Algorithm 1 and Eq. 5 and 6)."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from irp_kedro.core.detector import AnomalyDetector, BlindSet, Rows, Scores
+from irp_kedro.core.detector import AnomalyDetector, BlindSet, Rows
+from irp_kedro.core.judgement import choose_reference, judge_images
 from irp_kedro.core.judging import NOBODY, Judge
 from irp_kedro.core.removal import REVIEW, AllAbove, Decision, RemovalPolicy, WorstOnly
 from irp_kedro.core.review import NO_REVIEW, Review
-from irp_kedro.core.threshold import threshold
 from irp_kedro.errors import ReviewError
 from irp_kedro.parameters import RefinementParameters, Strategy
 
@@ -117,100 +115,46 @@ def refine(
         untouched = _untouched(images, training, losses, plan)
         yield _last(untouched, detector, images, training, "no cycle asked for")
         return
+    last: dict[str, float] = {}  # scores of the last judging, by id
     if past:
         training, spent, quiet = _rows(images, past[-1].kept), past[-1].epochs, _quiet_cycles(past)
+        last = past[-1].judged
     else:
         losses = _fit(detector, training, rule.pretrain_epochs)  # line 2
         spent, quiet = rule.pretrain_epochs, 0
         yield replace(_untouched(images, training, losses, plan), epochs=spent)
     for cycle in range(max(1, len(past)), plan.max_cycles + 1):  # lines 13-15
-        judged = _judge(judge, images, training, rule, cycle)  # lines 3 and 4, Eq. 5
+        reference = choose_reference(judge, images, training, rule, last)
+        judged = judge_images(  # lines 3 and 4, Eq. 5
+            judge, images, training, reference, rule, cycle=cycle
+        )
         returning = np.setdiff1d(judged.returning(), dismissed) if rule.restore else NOBODY
         allowed = _may_leave(images, training, plan) + len(returning)
         leaving = judged.leaving(plan.policy, allowed, plan.review.kept_rows(images))  # lines 5-6, may be empty
-        record = judged.record(cycle, images, leaving, returning)
+        decisions = judged.decisions(cycle, images, leaving, returning)
+        last = judged.by_id(images)
         training = np.union1d(np.setdiff1d(training, leaving), returning)  # lines 7-10, Eq. 6
-        quiet = 0 if record.decisions else quiet + 1
+        quiet = 0 if decisions else quiet + 1
         stop = _stop_reason(cycle, plan, quiet=quiet, allowed=_may_leave(images, training, plan))
         epochs = plan.total_epochs - spent if stop else rule.epochs_per_cycle
         losses = _fit(detector, training, epochs)  # line 12
         spent += epochs
-        record = replace(record, kept=_ids(images, training), losses=tuple(losses), epochs=spent)
+        record = RefinementCycle(
+            cycle=cycle,
+            kept=_ids(images, training),
+            decisions=decisions,
+            judged=last,
+            median_score=judged.median,
+            threshold=judged.limit,
+            above=judged.n_above,
+            losses=tuple(losses),
+            epochs=spent,
+            final_scores={},
+        )
         if stop:
             yield _last(record, detector, images, training, stop)
             return
         yield record
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Judged:
-    """What the judge said of the set, and of the images outside it where they may return, in one cycle."""
-
-    rows: Rows
-    inside: npt.NDArray[np.bool_]
-    scores: Scores
-    median: float
-    limit: float
-
-    def leaving(self, policy: RemovalPolicy, allowed: int, locked: Rows) -> Rows:
-        # The judge saw the locked images like all others; only the policy does not.
-        scores = np.where(np.isin(self.rows, locked), -np.inf, self.scores)[self.inside]
-        chosen = policy.select(scores, self.limit, allowed=max(0, allowed))
-        return self.rows[self.inside][chosen]
-
-    def returning(self) -> Rows:
-        return self.rows[~self.inside & (self.scores <= self.limit)]
-
-    def record(self, cycle: int, images: BlindSet, leaving: Rows, returning: Rows) -> RefinementCycle:
-        score_of = dict(zip(self.rows.tolist(), self.scores.tolist(), strict=True))
-        decisions = tuple(
-            Decision(
-                cycle=cycle,
-                action=action,
-                image_id=images.image_ids[row],
-                digest=images.digests[row],
-                score=score_of[row],
-                median_score=self.median,
-                threshold=self.limit,
-            )
-            for action, rows in (("removed", leaving), ("restored", returning))
-            for row in rows.tolist()
-        )
-        return RefinementCycle(
-            cycle=cycle,
-            kept=(),
-            decisions=decisions,
-            judged={images.image_ids[row]: score for row, score in score_of.items()},
-            median_score=self.median,
-            threshold=self.limit,
-            above=int((self.scores[self.inside] > self.limit).sum()),
-            losses=(),
-            epochs=0,
-            final_scores={},
-        )
-
-
-def _judge(judge: Judge, images: BlindSet, training: Rows, rule: RefinementParameters, cycle: int) -> _Judged:
-    reference = training
-    if cycle == 1 and rule.first_reference < 1:
-        # The first reference is the most normal part: defects that resemble each other hide one another in
-        # the whole set, and widen the spread that the threshold is measured in (decision 0029).
-        first = judge.judge(training, cycle=0)
-        size = max(2, math.ceil(rule.first_reference * len(training)))
-        reference = np.sort(training[np.argsort(first, kind="stable")[:size]])
-    everyone = np.arange(len(images)) if rule.restore else training
-    outside = np.setdiff1d(everyone, reference)
-    scores = judge.judge(reference, cycle=cycle, outside=outside)
-    inner, outer = np.split(scores, [len(reference)])
-    order = np.argsort(np.concatenate([reference, outside]))  # blind order, whoever was the reference
-    rows = np.concatenate([reference, outside])[order]
-    return _Judged(
-        rows=rows,
-        inside=np.isin(rows, training),
-        scores=scores[order],
-        median=float(np.median(inner)),
-        limit=threshold(inner, rule, outer),
-    )
 
 
 def _fit(detector: AnomalyDetector, training: Rows, epochs: int) -> list[float]:

@@ -97,13 +97,16 @@ def false_discovery_threshold(scores: Scores, outside: Scores, *, rate: float, t
     return float(limits[found[-1] if len(found) else 0])
 
 
-def threshold(scores: Scores, rule: RefinementParameters, outside: Scores | None = None) -> float:
+def threshold(
+    scores: Scores, rule: RefinementParameters, outside: Scores | None = None, stretch: float = 1.0
+) -> float:
     """Return the threshold of the rule that ``refinement.threshold`` names.
 
     Args:
         scores: (n_images,) of the set.
         rule: names the rule and its factor.
         outside: scores of the images that left the set, where they are judged too.
+        stretch: by how much further out the threshold of ``false_discovery`` lies.
     """
     match rule.threshold:
         case "false_discovery":
@@ -111,7 +114,7 @@ def threshold(scores: Scores, rule: RefinementParameters, outside: Scores | None
                 scores,
                 np.empty(0) if outside is None else outside,
                 rate=rule.false_discovery_rate,
-                tail_factor=rule.tail_factor,
+                tail_factor=rule.tail_factor * stretch,
             )
         case "median_factor":
             return median_threshold(scores, factor=rule.threshold_factor)

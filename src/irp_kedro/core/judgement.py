@@ -1,0 +1,157 @@
+"""One cycle's judgement of a set: against whom it is judged, what was said of each image, and what follows."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from irp_kedro.core.detector import BlindSet, Rows, Scores
+from irp_kedro.core.judging import Judge
+from irp_kedro.core.removal import Decision, RemovalPolicy
+from irp_kedro.core.threshold import threshold
+from irp_kedro.parameters import RefinementParameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the judge said of the set, and of the images outside it where they may return, in one cycle.
+
+    Attributes:
+        rows: who was judged, in blind order.
+        inside: (n_rows,) whether each is in the set.
+        scores: (n_rows,) higher = more anomalous.
+        median: of the scores of the judge's reference.
+        limit: above which images are outliers; 1 where several opinions are weighed.
+    """
+
+    rows: Rows
+    inside: npt.NDArray[np.bool_]
+    scores: Scores
+    median: float
+    limit: float
+
+    @property
+    def n_above(self) -> int:
+        """How many images of the set are above the limit."""
+        return int((self.scores[self.inside] > self.limit).sum())
+
+    def leaving(self, policy: RemovalPolicy, allowed: int, locked: Rows) -> Rows:
+        """Return who leaves, worst first; never one of the ``locked``."""
+        # The judge saw the locked images like all others; only the policy does not.
+        scores = np.where(np.isin(self.rows, locked), -np.inf, self.scores)[self.inside]
+        chosen = policy.select(scores, self.limit, allowed=max(0, allowed))
+        return self.rows[self.inside][chosen]
+
+    def returning(self) -> Rows:
+        """Return who is outside the set and not above the limit."""
+        return self.rows[~self.inside & (self.scores <= self.limit)]
+
+    def by_id(self, images: BlindSet) -> dict[str, float]:
+        """Return the score of every judged image by its id."""
+        return {
+            images.image_ids[row]: score
+            for row, score in zip(self.rows.tolist(), self.scores.tolist(), strict=True)
+        }
+
+    def decisions(self, cycle: int, images: BlindSet, leaving: Rows, returning: Rows) -> tuple[Decision, ...]:
+        """Return a record of everyone who leaves, then of everyone who returns."""
+        score_of = self.by_id(images)
+        return tuple(
+            Decision(
+                cycle=cycle,
+                action=action,
+                image_id=images.image_ids[row],
+                digest=images.digests[row],
+                score=score_of[images.image_ids[row]],
+                median_score=self.median,
+                threshold=self.limit,
+            )
+            for action, rows in (("removed", leaving), ("restored", returning))
+            for row in rows.tolist()
+        )
+
+
+def choose_reference(
+    judge: Judge, images: BlindSet, training: Rows, rule: RefinementParameters, last: Mapping[str, float]
+) -> Rows:
+    """Return whom the judge learns from: the most normal of the set under the last judging (decision 0041).
+
+    It is as large in every cycle, so that an image that may return is held against what it was held against
+    when it left. Defects that resemble each other hide one another in the whole set, and widen the spread
+    that the threshold is measured in.
+
+    Args:
+        judge: asked once more where nobody has judged yet.
+        images: the set before refinement.
+        training: the set as it is now; all of it is the reference where ``rule.reference`` is 1.
+        rule: says how large the part is, of the set before refinement.
+        last: scores of the last judging, by id; empty before the first.
+    """
+    if rule.reference == 1:
+        return training
+    if last:
+        scores = np.array([last[images.image_ids[row]] for row in training.tolist()])
+    else:
+        scores, _, _ = weigh(judge.judge(training, cycle=0), len(training), rule)
+    size = max(2, math.ceil(rule.reference * len(images)))
+    return np.sort(training[np.argsort(scores, kind="stable")[:size]])
+
+
+def judge_images(
+    judge: Judge,
+    images: BlindSet,
+    training: Rows,
+    reference: Rows,
+    rule: RefinementParameters,
+    *,
+    cycle: int,
+) -> Judgement:
+    """Return what ``judge`` says of the set, and of those that left it where they may return.
+
+    Args:
+        judge: who decides.
+        images: the set before refinement.
+        training: the set as it is now.
+        reference: whom the judge learns from, and whose scores the limit is measured by.
+        rule: of the threshold.
+        cycle: names the random streams.
+    """
+    everyone = np.arange(len(images)) if rule.restore else training
+    outside = np.setdiff1d(everyone, reference)
+    opinions = judge.judge(reference, cycle=cycle, outside=outside)
+    scores, median, limit = weigh(opinions, len(reference), rule)
+    order = np.argsort(np.concatenate([reference, outside]))  # blind order, whoever was the reference
+    rows = np.concatenate([reference, outside])[order]
+    return Judgement(
+        rows=rows,
+        inside=np.isin(rows, training),
+        scores=scores[order],
+        median=median,
+        limit=limit,
+    )
+
+
+def weigh(opinions: Scores, n_reference: int, rule: RefinementParameters) -> tuple[Scores, float, float]:
+    """Return the scores that count, their median over the reference, and their limit.
+
+    Of several opinions the strongest counts: each is measured in the way from its own median to its own
+    limit, so that an image above 1 is above the limit of one of them.
+
+    Args:
+        opinions: (n_images,) or (n_opinions, n_images), the reference first; from the second opinion on, the
+            limit is ``rule.alone_factor`` times as far out.
+        n_reference: how many images are the reference.
+        rule: of the threshold.
+    """
+    measured = []
+    for position, scores in enumerate(np.atleast_2d(opinions)):
+        inner, outer = np.split(scores, [n_reference])
+        median = float(np.median(inner))
+        limit = threshold(inner, rule, outer, stretch=rule.alone_factor if position else 1.0)
+        if opinions.ndim == 1:
+            return scores, median, limit
+        measured.append((scores - median) / (limit - median))
+    strongest: Scores = np.max(measured, axis=0)
+    return strongest, float(np.median(strongest[:n_reference])), 1.0

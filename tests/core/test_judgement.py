@@ -1,0 +1,151 @@
+"""One cycle's judgement: whose opinion counts, against whom, and what follows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from irp_kedro.core.detector import BlindSet, Rows, Scores
+from irp_kedro.core.judgement import Judgement, choose_reference, judge_images, weigh
+from irp_kedro.core.judging import NOBODY
+from irp_kedro.core.removal import AllAbove
+from irp_kedro.core.threshold import false_discovery_threshold
+from irp_kedro.parameters import RefinementParameters
+
+NAMES = tuple("abcdefgh")
+EIGHT = np.arange(8)
+IMAGES = BlindSet(image_ids=NAMES, digests=NAMES)
+spread_out = st.lists(st.floats(-3, 3), min_size=20, max_size=40, unique=True)
+
+
+class Says:
+    """Tells one or several opinions of image 0, 1, ... and remembers whom it was asked to learn from."""
+
+    def __init__(self, opinions: Sequence[Any]) -> None:
+        self.opinions = np.array(opinions, dtype=float)
+        self.references: list[list[int]] = []
+
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
+        self.references.append(rows.tolist())
+        return self.opinions[..., np.concatenate([rows, outside])]
+
+
+def rule(**changes: Any) -> RefinementParameters:
+    asked = {
+        "threshold": "false_discovery",
+        "false_discovery_rate": 0.1,
+        "tail_factor": 1.0,
+        "alone_factor": 2.0,
+    }
+    return RefinementParameters(**{**asked, **changes})
+
+
+@given(spread_out)
+def test_a_single_opinion_is_held_against_its_threshold_as_it_is(scores: list[float]) -> None:
+    counted, median, limit = weigh(np.array(scores), len(scores), rule())
+    assert counted.tolist() == scores
+    assert median == np.median(scores)
+    assert limit == false_discovery_threshold(np.array(scores), np.empty(0), rate=0.1, tail_factor=1.0)
+
+
+@given(spread_out, st.randoms(use_true_random=False))
+def test_of_two_opinions_an_image_is_above_the_limit_where_it_is_above_that_of_either(
+    scores: list[float], shuffle: Any
+) -> None:
+    other = list(scores)
+    shuffle.shuffle(other)
+    other[0] += 30.0
+    together, alone = np.array(scores), np.array(other)
+    counted, _, limit = weigh(np.stack([together, alone]), len(scores), rule())
+    above_together = together > false_discovery_threshold(together, np.empty(0), rate=0.1, tail_factor=1.0)
+    above_alone = alone > false_discovery_threshold(alone, np.empty(0), rate=0.1, tail_factor=2.0)
+    assert limit == 1.0
+    assert (counted > limit).tolist() == (above_together | above_alone).tolist()
+
+
+def test_the_second_opinion_has_its_limit_further_out() -> None:
+    scores = np.array([*np.linspace(-1, 1, 99), 8.0])
+    nothing = np.linspace(-1, 1, 100)
+    heard_together, _, _ = weigh(np.stack([scores, nothing]), 100, rule())
+    heard_alone, _, _ = weigh(np.stack([nothing, scores]), 100, rule())
+    assert heard_together[-1] > 1 > heard_alone[-1]
+    assert heard_together[-1] == pytest.approx(2 * heard_alone[-1])
+
+
+def test_scores_outside_the_reference_move_neither_its_median_nor_its_spread() -> None:
+    reference = np.linspace(-1, 1, 20)
+    for far in (0.0, 2.0):
+        counted, median, _ = weigh(np.array([*reference, far]), 20, rule())
+        assert median == pytest.approx(0.0)
+        assert counted[-1] == far
+
+
+def test_the_reference_is_the_most_normal_part_under_the_last_judging() -> None:
+    last = dict(zip(NAMES, [5, 1, 2, 9, 3, 4, 8, 0], strict=True))
+    asked = Says(np.zeros(8))
+    chosen = choose_reference(asked, IMAGES, EIGHT, rule(reference=0.5), last)
+    assert chosen.tolist() == [1, 2, 4, 7]
+    assert asked.references == []  # nobody needs to judge again for that
+
+
+def test_before_the_first_judging_the_judge_is_asked_of_the_whole_set() -> None:
+    asked = Says([5, 1, 2, 9, 3, 4, 8, 0])
+    chosen = choose_reference(asked, IMAGES, EIGHT, rule(reference=0.5), {})
+    assert chosen.tolist() == [1, 2, 4, 7]
+    assert asked.references == [EIGHT.tolist()]
+
+
+def test_nothing_is_learnt_from_images_that_have_left() -> None:
+    last = dict.fromkeys(NAMES, 0.0)
+    training = np.array([0, 3, 5])
+    assert choose_reference(Says(np.zeros(8)), IMAGES, training, rule(), last).tolist() == [0, 3, 5]
+
+
+def test_without_a_part_asked_for_the_reference_is_the_set_and_nobody_is_asked() -> None:
+    asked = Says(np.zeros(8))
+    training = np.array([0, 3, 5])
+    assert choose_reference(asked, IMAGES, training, rule(reference=1.0), {}).tolist() == [0, 3, 5]
+    assert asked.references == []
+
+
+@pytest.mark.parametrize("restore", [True, False])
+def test_who_has_left_is_judged_again_only_where_it_may_return(*, restore: bool) -> None:
+    asked = Says(np.arange(8.0))
+    judged = judge_images(asked, IMAGES, EIGHT[:6], EIGHT[1:5], rule(restore=restore), cycle=1)
+    assert judged.rows.tolist() == (EIGHT.tolist() if restore else EIGHT[:6].tolist())
+    assert judged.scores.tolist() == judged.rows.tolist()
+    assert judged.inside.tolist() == (judged.rows < 6).tolist()
+    assert asked.references == [[1, 2, 3, 4]]
+    assert judged.median == 2.5
+
+
+def judgement() -> Judgement:
+    return Judgement(
+        rows=EIGHT,
+        inside=np.array([True] * 6 + [False] * 2),
+        scores=np.array([0.0, 3, 0, 5, 4, 0, 9, 1]),
+        median=0.0,
+        limit=2.0,
+    )
+
+
+def test_the_worst_of_the_set_leave_first_and_a_locked_one_never() -> None:
+    judged = judgement()
+    assert judged.n_above == 3
+    assert judged.leaving(AllAbove(), 8, NOBODY).tolist() == [3, 4, 1]
+    assert judged.leaving(AllAbove(), 8, np.array([3])).tolist() == [4, 1]
+    assert judged.leaving(AllAbove(), 0, NOBODY).tolist() == []
+
+
+def test_who_is_outside_returns_unless_above_the_limit() -> None:
+    assert judgement().returning().tolist() == [7]
+
+
+def test_every_decision_is_recorded_with_what_it_was_based_on() -> None:
+    leaves, returns = judgement().decisions(3, IMAGES, np.array([3]), np.array([7]))
+    assert (leaves.cycle, leaves.action, leaves.image_id, leaves.score) == (3, "removed", "d", 5.0)
+    assert (returns.cycle, returns.action, returns.image_id, returns.score) == (3, "restored", "h", 1.0)
+    assert {(decision.median_score, decision.threshold) for decision in (leaves, returns)} == {(0.0, 2.0)}
