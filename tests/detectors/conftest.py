@@ -1,13 +1,18 @@
 """Small settings and an easy set, for every detector."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
 
+from irp_kedro.core.detector import BlindSet
+from irp_kedro.core.judging import Judge
+from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
+from irp_kedro.detectors.differnet import DifferNet
 from irp_kedro.detectors.settings import DetectorSettings
-from irp_kedro.parameters import FlowParameters, TrainingParameters, ViewParameters
+from irp_kedro.judges import LoopSettings, build_judge
+from irp_kedro.parameters import FlowParameters, RefinementParameters, TrainingParameters, ViewParameters
 
 N_NORMAL, N_ODD = 36, 4
 
@@ -34,3 +39,28 @@ def features() -> torch.Tensor:
     features = torch.randn(N_NORMAL + N_ODD, 4, 8, generator=generator)
     features[N_NORMAL:, :, :4] += 4.0
     return features.half()
+
+
+@pytest.fixture
+def begin_loop() -> Callable[..., tuple[Judge, Iterator[RefinementCycle]]]:
+    """Gives the judge that a rule asks for, and the loop of a flow before its first cycle."""
+
+    def begin(
+        rule: RefinementParameters, features: torch.Tensor, settings: DetectorSettings, *, epochs: int
+    ) -> tuple[Judge, Iterator[RefinementCycle]]:
+        loop = LoopSettings(
+            detector="differnet",
+            refinement=rule,
+            training=settings.training,
+            flow=settings.flow,
+            views=settings.views,
+            seed=0,
+            device=str(features.device),
+        )
+        names = tuple(f"{number:032x}" for number in range(len(features)))
+        detector = DifferNet(features, settings)
+        judge = build_judge(detector, lambda _: features, loop)
+        plan = plan_for("iterative_refinement", rule, epochs)
+        return judge, refine(detector, judge, BlindSet(names, names), plan)
+
+    return begin

@@ -16,9 +16,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from irp_kedro import judges
-from irp_kedro.core.detector import BlindSet
 from irp_kedro.core.judging import HeldOut, InSample, Judge
-from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
+from irp_kedro.core.refinement import RefinementCycle
 from irp_kedro.detectors import differnet, gaussian, patch_memory
 from irp_kedro.detectors.differnet import DifferNet
 from irp_kedro.detectors.flow import NormalizingFlow, negative_log_likelihood
@@ -164,29 +163,16 @@ def test_scores_come_back_once(
     assert downloads == [(N_IMAGES,)]
 
 
-def begun(
-    rule: RefinementParameters, features: torch.Tensor, on_gpu: DetectorSettings
-) -> tuple[Judge, Iterator[RefinementCycle]]:
-    """The judge that a rule asks for, and the loop before its first cycle."""
-    loop = judges.LoopSettings(
-        detector="differnet",
-        refinement=rule,
-        training=on_gpu.training,
-        flow=on_gpu.flow,
-        views=on_gpu.views,
-        seed=0,
-        device="cuda",
-    )
-    names = tuple(f"{number:032x}" for number in range(N_IMAGES))
-    detector = DifferNet(features, on_gpu)
-    judge = judges.build_judge(detector, lambda _: features, loop)
-    return judge, refine(detector, judge, BlindSet(names, names), plan_for("iterative_refinement", rule, 5))
-
-
 @pytest.mark.parametrize("scoring", ["in_sample", "held_out"])
 @pytest.mark.parametrize("judge", ["differnet", "gaussian"])
 def test_a_cycle_brings_back_its_scores_once_and_its_losses_once(
-    judge: str, scoring: str, features: torch.Tensor, on_gpu: DetectorSettings, downloads: list[tuple[int, ...]]
+    judge: str,
+    scoring: str,
+    features: torch.Tensor,
+    on_gpu: DetectorSettings,
+    downloads: list[tuple[int, ...]],
+    *,
+    begin_loop: Callable[..., tuple[Judge, Iterator[RefinementCycle]]],
 ) -> None:
     rule = RefinementParameters(
         judge=judge,
@@ -202,7 +188,7 @@ def test_a_cycle_brings_back_its_scores_once_and_its_losses_once(
         folds=3,
     )
     with Watch():
-        decides, cycles = begun(rule, features, on_gpu)
+        decides, cycles = begin_loop(rule, features, on_gpu, epochs=5)
         next(cycles)
         assert downloads == [(2,)]  # the losses of two epochs
         downloads.clear()
@@ -213,8 +199,11 @@ def test_a_cycle_brings_back_its_scores_once_and_its_losses_once(
     assert isinstance(decides, InSample | HeldOut) or scoring == "in_sample"
 
 
-def test_a_panel_brings_back_the_scores_of_each_judge_once_and_twice_where_it_takes_a_reference(
-    features: torch.Tensor, on_gpu: DetectorSettings, downloads: list[tuple[int, ...]]
+def test_a_council_brings_back_the_scores_of_each_judge_once_and_twice_where_it_takes_a_reference(
+    features: torch.Tensor,
+    on_gpu: DetectorSettings,
+    downloads: list[tuple[int, ...]],
+    begin_loop: Callable[..., tuple[Judge, Iterator[RefinementCycle]]],
 ) -> None:
     rule = RefinementParameters(
         judge=("patch_memory", "gaussian"),
@@ -226,7 +215,7 @@ def test_a_panel_brings_back_the_scores_of_each_judge_once_and_twice_where_it_ta
         folds=3,
     )
     with Watch():
-        _, cycles = begun(rule, features, on_gpu)
+        _, cycles = begin_loop(rule, features, on_gpu, epochs=5)
         next(cycles)
         downloads.clear()
         next(cycles)

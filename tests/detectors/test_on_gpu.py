@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from irp_kedro.core.detector import BlindSet
-from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
+from irp_kedro.core.judging import Judge
+from irp_kedro.core.refinement import RefinementCycle
 from irp_kedro.detectors.differnet import DifferNet
 from irp_kedro.detectors.gaussian import Gaussian
 from irp_kedro.detectors.patch_memory import PatchMemory
 from irp_kedro.detectors.settings import DetectorSettings
 from irp_kedro.features.residence import StreamedViews
-from irp_kedro.judges import LoopSettings, build_judge
 from irp_kedro.parameters import RefinementParameters, TrainingParameters
 
 pytestmark = [
@@ -64,30 +63,20 @@ def test_scores_are_those_of_the_cpu(kind: Any, features: torch.Tensor, exact: D
 @pytest.mark.parametrize("judge", ["differnet", "gaussian"])
 @pytest.mark.parametrize("scoring", ["in_sample", "held_out"])
 def test_the_loop_removes_the_same_images_as_on_the_cpu(
-    judge: str, scoring: str, features: torch.Tensor, exact: DetectorSettings
+    judge: str,
+    scoring: str,
+    features: torch.Tensor,
+    exact: DetectorSettings,
+    begin_loop: Callable[..., tuple[Judge, Iterator[RefinementCycle]]],
 ) -> None:
-    on_cpu, on_gpu = (walk(judge, scoring, where, exact) for where in (features, features.to(CUDA)))
-    assert [cycle.kept for cycle in on_gpu] == [cycle.kept for cycle in on_cpu]
-    assert [cycle.stop for cycle in on_gpu] == [cycle.stop for cycle in on_cpu]
-
-
-def walk(judge: str, scoring: str, features: torch.Tensor, settings: DetectorSettings) -> list[RefinementCycle]:
     rule = RefinementParameters(
         judge=judge, scoring=scoring, folds=3, pretrain_epochs=2, epochs_per_cycle=1, max_cycles=3
     )
-    loop = LoopSettings(
-        detector="differnet",
-        refinement=rule,
-        training=settings.training,
-        flow=settings.flow,
-        views=settings.views,
-        seed=0,
-        device=str(features.device),
+    on_cpu, on_gpu = (
+        list(begin_loop(rule, where, exact, epochs=6)[1]) for where in (features, features.to(CUDA))
     )
-    names = tuple(f"{number:032x}" for number in range(len(features)))
-    detector = DifferNet(features, settings)
-    decides = build_judge(detector, lambda _: features, loop)
-    return list(refine(detector, decides, BlindSet(names, names), plan_for("iterative_refinement", rule, 6)))
+    assert [cycle.kept for cycle in on_gpu] == [cycle.kept for cycle in on_cpu]
+    assert [cycle.stop for cycle in on_gpu] == [cycle.stop for cycle in on_cpu]
 
 
 @pytest.mark.parametrize("streamed", [False, True])
