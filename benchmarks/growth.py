@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.sets import extraction_plan, loop_settings, read_parameters
 
 from irp_kedro.core.cost import peak_memory_mb
-from irp_kedro.detectors.registry import DETECTORS, needs_patches
+from irp_kedro.detectors.registry import needs_fine_patches, needs_patches
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
 from irp_kedro.features.extraction import extract
 from irp_kedro.features.preparation import Preparation, PreparedImages
@@ -116,7 +116,7 @@ def loop(number: int, home: Path, options: argparse.Namespace) -> dict[str, floa
         levels = parameters.patches.levels
         patches = generated(store, digests, (PATCHES, CHANNELS), levels=levels)
         values += PATCHES * CHANNELS
-        if any(DETECTORS[name].features == "fine_patches" for name in parameters.refinement.judge):
+        if needs_fine_patches(parameters.refinement.judge):
             fine = generated(store, digests, (FINE_PATCHES, FINE_CHANNELS), levels=levels, skip=1)
             patches = replace(patches, finer=fine.recipe)
             values += FINE_PATCHES * FINE_CHANNELS

@@ -123,13 +123,10 @@ class Panel:
 
     def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
         """Return the panel's score of every row, robust standard deviations."""
-        standardised = [
-            _standardised(_logarithm(scores) if by_logarithm else scores, len(rows))
-            for scores, by_logarithm in (
-                (judge.judge(rows, cycle=cycle, outside=outside), by_logarithm)
-                for judge, by_logarithm in self.judges
-            )
-        ]
+        standardised = []
+        for judge, by_logarithm in self.judges:
+            scores = judge.judge(rows, cycle=cycle, outside=outside)
+            standardised.append(_standardised(_logarithm(scores) if by_logarithm else scores, len(rows)))
         return _soft_maximum(standardised)
 
 

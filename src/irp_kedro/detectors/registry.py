@@ -96,6 +96,11 @@ def needs_patches(names: "Iterable[str]") -> bool:
     return any(DETECTORS[name].features in {"patches", "fine_patches"} for name in names)
 
 
+def needs_fine_patches(names: "Iterable[str]") -> bool:
+    """Return whether one of the detectors called ``names`` works on the finer patches."""
+    return any(DETECTORS[name].features == "fine_patches" for name in names)
+
+
 def check_detector_name(name: str, parameter: str = "detector") -> None:
     """Refuse an unknown detector, or one whose optional dependency is missing, without importing any.
 

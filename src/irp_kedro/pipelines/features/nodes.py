@@ -42,7 +42,7 @@ def extract_patches(
     device: str,
 ) -> Any:
     """Extract patch features where a detector or judge asks for them, fine ones too where one asks for them."""
-    from irp_kedro.detectors.registry import DETECTORS, needs_patches
+    from irp_kedro.detectors.registry import needs_fine_patches, needs_patches
     from irp_kedro.features.bank import FeatureBank
     from irp_kedro.features.extraction import ExtractionPlan, ExtractionRecord
     from irp_kedro.features.preparation import PreparedImages
@@ -59,7 +59,7 @@ def extract_patches(
         batch_views=features.batch_views,
         shard_images=features.shard_images,
         patch_levels=patches.levels,
-        finer=any(DETECTORS[name].features == "fine_patches" for name in asking),
+        finer=needs_fine_patches(asking),
     )
     preparation = replace(prepared_images.preparation, size=patches.size)
     images = PreparedImages(prepared_images.paths, preparation)
