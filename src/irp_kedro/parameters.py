@@ -116,7 +116,7 @@ class PatchParameters(Group):
     size: Annotated[int, Field(ge=32, le=2048)] = 320
     levels: Annotated[int, Field(ge=1, le=3)] = 2
     turns: Literal[1, 4] = 4
-    per_image: Count = 20
+    per_image: Count = 40
     neighbours: Annotated[float, Field(gt=0, lt=1)] = 0.2
     worst: Count = 5
     references: Annotated[int, Field(ge=2)] = 128
@@ -143,7 +143,7 @@ class RefinementParameters(Group):
     iqr_factor: Annotated[float, Field(gt=0)] = 4.0
     false_discovery_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     tail_factor: Annotated[float, Field(gt=0)] = 1.06
-    alone_factor: Annotated[float, Field(ge=1)] = 1.42
+    alone_factor: Annotated[float, Field(ge=1)] = 1.6
     reference: Annotated[float, Field(gt=0, le=1)] = 0.75
     scoring: Literal["in_sample", "held_out"] = "held_out"
     folds: Annotated[int, Field(ge=2, le=20)] = 5

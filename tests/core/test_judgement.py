@@ -98,6 +98,21 @@ def test_before_the_first_judging_the_judge_is_asked_of_the_whole_set() -> None:
     assert asked.references == [EIGHT.tolist()]
 
 
+def test_those_that_may_speak_alone_say_who_is_normal() -> None:
+    together, alone = [0, 9, 8, 0, 7, 6, 0, 5], [5, 1, 2, 9, 3, 4, 8, 0]
+    asked = Says([together, alone])
+    assert choose_reference(asked, IMAGES, EIGHT, rule(reference=0.5), {}).tolist() == [1, 2, 4, 7]
+    judged = judge_images(asked, IMAGES, EIGHT, EIGHT, rule(), cycle=1)
+    assert judged.ordering.tolist() == alone
+    last = judged.ordering_by_id(IMAGES)
+    assert choose_reference(asked, IMAGES, EIGHT, rule(reference=0.5), last).tolist() == [1, 2, 4, 7]
+
+
+def test_a_single_opinion_says_who_is_normal_itself() -> None:
+    judged = judge_images(Says([5, 1, 2, 9, 3, 4, 8, 0]), IMAGES, EIGHT, EIGHT, rule(), cycle=1)
+    assert judged.ordering.tolist() == judged.scores.tolist()
+
+
 def test_nothing_is_learnt_from_images_that_have_left() -> None:
     last = dict.fromkeys(NAMES, 0.0)
     training = np.array([0, 3, 5])
@@ -129,6 +144,7 @@ def judgement() -> Judgement:
         scores=np.array([0.0, 3, 0, 5, 4, 0, 9, 1]),
         median=0.0,
         limit=2.0,
+        ordering=np.array([7.0, 6, 5, 4, 3, 2, 1, 0]),
     )
 
 
@@ -138,6 +154,11 @@ def test_the_worst_of_the_set_leave_first_and_a_locked_one_never() -> None:
     assert judged.leaving(AllAbove(), 8, NOBODY).tolist() == [3, 4, 1]
     assert judged.leaving(AllAbove(), 8, np.array([3])).tolist() == [4, 1]
     assert judged.leaving(AllAbove(), 0, NOBODY).tolist() == []
+
+
+def test_everyone_judged_is_named_with_score_and_ordering() -> None:
+    assert judgement().by_id(IMAGES)["d"] == 5.0
+    assert judgement().ordering_by_id(IMAGES) == dict(zip(NAMES, range(7, -1, -1), strict=True))
 
 
 def test_who_is_outside_returns_unless_above_the_limit() -> None:

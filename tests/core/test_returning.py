@@ -62,6 +62,14 @@ class Whim:
         return 1 + scores[np.concatenate([rows, outside])]
 
 
+class TwoMinds(Whim):
+    """Has two opinions of every image, both other ones in every cycle."""
+
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
+        together = super().judge(rows, cycle=cycle, outside=outside)
+        return np.stack([together, super().judge(rows, cycle=cycle + 100, outside=outside)])
+
+
 class NearestPlace:
     """Scores an image by the way to the nearest other image of the set, on a line."""
 
@@ -200,7 +208,7 @@ def test_the_threshold_is_that_of_the_most_normal_part_of_the_set_under_the_last
     cycles, _ = walk(judge, images, asked)
     judged_for_the_first_time = 0 if asked.reference == 1 else 1
     for before, cycle in list(pairwise(cycles))[judged_for_the_first_time:]:
-        most_normal = sorted(before.kept, key=lambda name: before.judged.get(name, 0.0))
+        most_normal = sorted(before.kept, key=lambda name: before.ordering.get(name, 0.0))
         size = max(2, math.ceil(asked.reference * n_images)) if asked.reference < 1 else n_images
         reference = set(most_normal[:size])
         inside = np.array([cycle.judged[name] for name in reference])
@@ -306,6 +314,19 @@ def test_an_interrupted_loop_goes_on_to_the_same_cycles(
     going_on = Trainee(images)
     assert [*past, *refine(going_on, judge, images, plan, past)] == whole
     assert going_on.fits == trainee.fits[sum(bool(cycle.losses) for cycle in past) :]
+
+
+@given(seeds, st.integers(4, 24), st.sampled_from([0.5, 0.75]), st.integers(0, 4))
+def test_an_interrupted_loop_of_two_opinions_goes_on_to_the_same_cycles(
+    seed: int, n_images: int, reference: float, done: int
+) -> None:
+    asked = rule(threshold="false_discovery", tail_factor=0.3, alone_factor=1.5, reference=reference)
+    _, images = whims(seed, n_images)
+    judge = TwoMinds(seed, n_images)
+    whole, _ = walk(judge, images, asked)
+    past = whole[: min(done + 1, len(whole) - 1)]
+    plan = plan_for("iterative_refinement", asked, TOTAL_EPOCHS)
+    assert [*past, *refine(Trainee(images), judge, images, plan, past)] == whole
 
 
 @pytest.mark.parametrize("done", [0, 1, 2, 3, 4])

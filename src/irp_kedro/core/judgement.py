@@ -24,6 +24,7 @@ class Judgement:
         scores: (n_rows,) higher = more anomalous.
         median: of the scores of the judge's reference.
         limit: above which images are outliers; 1 where several opinions are weighed.
+        ordering: (n_rows,) the opinion that the next reference is chosen by: of those that spoke alone, if any.
     """
 
     rows: Rows
@@ -31,6 +32,7 @@ class Judgement:
     scores: Scores
     median: float
     limit: float
+    ordering: Scores
 
     @property
     def n_above(self) -> int:
@@ -50,10 +52,11 @@ class Judgement:
 
     def by_id(self, images: BlindSet) -> dict[str, float]:
         """Return the score of every judged image by its id."""
-        return {
-            images.image_ids[row]: score
-            for row, score in zip(self.rows.tolist(), self.scores.tolist(), strict=True)
-        }
+        return self._named(self.scores, images)
+
+    def ordering_by_id(self, images: BlindSet) -> dict[str, float]:
+        """Return what the next reference is chosen by, of every judged image by its id."""
+        return self._named(self.ordering, images)
 
     def decisions(self, cycle: int, images: BlindSet, leaving: Rows, returning: Rows) -> tuple[Decision, ...]:
         """Return a record of everyone who leaves, then of everyone who returns."""
@@ -72,6 +75,11 @@ class Judgement:
             for row in rows.tolist()
         )
 
+    def _named(self, values: Scores, images: BlindSet) -> dict[str, float]:
+        return {
+            images.image_ids[row]: value for row, value in zip(self.rows.tolist(), values.tolist(), strict=True)
+        }
+
 
 def choose_reference(
     judge: Judge, images: BlindSet, training: Rows, rule: RefinementParameters, last: Mapping[str, float]
@@ -80,21 +88,21 @@ def choose_reference(
 
     It is as large in every cycle, so that an image that may return is held against what it was held against
     when it left. Defects that resemble each other hide one another in the whole set, and widen the spread
-    that the threshold is measured in.
+    that the threshold is measured in. Those that may speak alone say who is normal (decision 0042).
 
     Args:
         judge: asked once more where nobody has judged yet.
         images: the set before refinement.
         training: the set as it is now; all of it is the reference where ``rule.reference`` is 1.
         rule: says how large the part is, of the set before refinement.
-        last: scores of the last judging, by id; empty before the first.
+        last: the ordering of the last judging, by id; empty before the first.
     """
     if rule.reference == 1:
         return training
     if last:
         scores = np.array([last[images.image_ids[row]] for row in training.tolist()])
     else:
-        scores, _, _ = weigh(judge.judge(training, cycle=0), len(training), rule)
+        scores = _ordering(judge.judge(training, cycle=0))
     size = max(2, math.ceil(rule.reference * len(images)))
     return np.sort(training[np.argsort(scores, kind="stable")[:size]])
 
@@ -130,7 +138,13 @@ def judge_images(
         scores=scores[order],
         median=median,
         limit=limit,
+        ordering=_ordering(opinions)[order],
     )
+
+
+def _ordering(opinions: Scores) -> Scores:
+    ordering: Scores = np.atleast_2d(opinions)[-1]
+    return ordering
 
 
 def weigh(opinions: Scores, n_reference: int, rule: RefinementParameters) -> tuple[Scores, float, float]:

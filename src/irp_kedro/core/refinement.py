@@ -1,7 +1,7 @@
 """THE LOOP: score, threshold, remove, retrain (IRP paper, Algorithm 1 and Eq. 5 and 6)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class RefinementCycle:
         decisions: who left, worst first, then who returned; in cycle 0, what a person's review decided.
         judged: score that the judge gave each image in this cycle, by id; where images may return, those that
             have left are among them; empty where nobody judged.
+        ordering: what the next cycle's reference is chosen by, of all who were judged; empty where nobody was.
         median_score: of the scores of the judge's reference; ``None`` where nobody judged.
         threshold: above which images were outliers; ``None`` where nobody judged.
         above: how many images of the set were above it, whether or not they left.
@@ -37,6 +38,7 @@ class RefinementCycle:
     kept: tuple[str, ...]
     decisions: tuple[Decision, ...] = ()
     judged: dict[str, float]
+    ordering: dict[str, float] = field(default_factory=dict)
     median_score: float | None = None
     threshold: float | None = None
     above: int = 0
@@ -115,10 +117,10 @@ def refine(
         untouched = _untouched(images, training, losses, plan)
         yield _last(untouched, detector, images, training, "no cycle asked for")
         return
-    last: dict[str, float] = {}  # scores of the last judging, by id
+    last: dict[str, float] = {}  # the ordering of the last judging, by id
     if past:
         training, spent, quiet = _rows(images, past[-1].kept), past[-1].epochs, _quiet_cycles(past)
-        last = past[-1].judged
+        last = past[-1].ordering
     else:
         losses = _fit(detector, training, rule.pretrain_epochs)  # line 2
         spent, quiet = rule.pretrain_epochs, 0
@@ -132,7 +134,7 @@ def refine(
         allowed = _may_leave(images, training, plan) + len(returning)
         leaving = judged.leaving(plan.policy, allowed, plan.review.kept_rows(images))  # lines 5-6, may be empty
         decisions = judged.decisions(cycle, images, leaving, returning)
-        last = judged.by_id(images)
+        last = judged.ordering_by_id(images)
         training = np.union1d(np.setdiff1d(training, leaving), returning)  # lines 7-10, Eq. 6
         quiet = 0 if decisions else quiet + 1
         stop = _stop_reason(cycle, plan, quiet=quiet, allowed=_may_leave(images, training, plan))
@@ -143,7 +145,8 @@ def refine(
             cycle=cycle,
             kept=_ids(images, training),
             decisions=decisions,
-            judged=last,
+            judged=judged.by_id(images),
+            ordering=last,
             median_score=judged.median,
             threshold=judged.limit,
             above=judged.n_above,

@@ -197,13 +197,10 @@ class PatchMemory:
         memory, _, _ = self._fitted(reach=False)
         patches = self._standardised(self.features[rows])
         n_images, per_image, _ = memory.patches.shape
-        bank = memory.patches.flatten(0, 1)
-        # bfloat16 unless asked otherwise: distances rank, and are averaged over many patches.
-        product = _product(patches.flatten(0, 1), bank, bfloat16=self._bfloat16)
-        squared = patches.square().sum(dim=2).flatten()[:, None] + bank.square().sum(dim=1) - 2 * product
-        shaped = squared.view(len(rows), -1, n_images, per_image)
-        nearest, patch = shaped.min(dim=3)
-        return nearest.clamp_min(0).sqrt().half(), patch.to(torch.int16)
+        likeness = _likeness(patches.flatten(0, 1), memory.patches.flatten(0, 1), bfloat16=self._bfloat16)
+        most, patch = likeness.view(len(rows), -1, n_images, per_image).max(dim=3)
+        squared = patches.square().sum(dim=2, keepdim=True) - 2 * most.float()
+        return squared.clamp_min(0).sqrt().half(), patch.to(torch.int16)
 
     def _table(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return what :meth:`_compare` gives for ``rows``, from the table of all images where that is kept."""
@@ -278,7 +275,16 @@ def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, deviation * features.shape[2] ** 0.5
 
 
-def _product(patches: Tensor, bank: Tensor, *, bfloat16: bool) -> Tensor:
-    if bfloat16:
-        return (patches.bfloat16() @ bank.bfloat16().T).float()
-    return patches @ bank.T
+def _likeness(patches: Tensor, bank: Tensor, *, bfloat16: bool) -> Tensor:
+    """Return patch x remembered - |remembered|^2 / 2, (n_patches, n_remembered), largest for the nearest.
+
+    One product and nothing else passes over all pairs: the squares are columns of it. In bfloat16, unless asked
+    otherwise, they are two, since one would lose what the other holds; distances rank, and are averaged.
+    """
+    squares = bank.square().sum(dim=1, keepdim=True) / -2
+    if not bfloat16:
+        return torch.addmm(squares.T, patches, bank.T)
+    coarse = squares.bfloat16()
+    columns = torch.cat([bank.bfloat16(), coarse, (squares - coarse.float()).bfloat16()], dim=1)
+    ones = patches.new_ones((len(patches), 2), dtype=torch.bfloat16)
+    return torch.cat([patches.bfloat16(), ones], dim=1) @ columns.T
