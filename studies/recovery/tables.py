@@ -116,6 +116,21 @@ def cost_table(results: pd.DataFrame) -> list[str]:
     return lines
 
 
+def once_table(results: pd.DataFrame) -> list[str]:
+    """Return AUROC and removals by seed of the default judges asked once, and in every cycle."""
+    lines = [
+        "| set | contamination | one_shot_removal | iterative_refinement | good / bad removed, one-shot |"
+        " iterative |",
+        "|---" * 6 + "|",
+    ]
+    for (dataset, contaminated), group in results.groupby(["set", "contaminated"], sort=False):
+        both = [_of(group, "base", strategy) for strategy in ("one_shot_removal", REFINED)]
+        aurocs = [_spread(frame["image_auroc"]) for frame in both]
+        removed = [f"{_counts(frame['good_removed'])} / {_counts(frame['bad_removed'])}" for frame in both]
+        lines.append("| " + " | ".join([str(dataset), str(contaminated), *aurocs, *removed]) + " |")
+    return lines
+
+
 def _labels(variant: str) -> dict[str, str]:
     return dict(part.split("=", 1) for part in variant.split(", ") if "=" in part)
 
@@ -164,6 +179,7 @@ def main() -> None:
         ("Rivals, first seed: average precision (bad removed, good removed)", rivals_table(results)),
         ("By defect type", defects_table(results, options.reports)),
         ("Cost", cost_table(results)),
+        ("One-shot removal and refinement", once_table(results)),
     ):
         console.print(f"\n### {title}\n", markup=False)
         for line in table:

@@ -182,30 +182,27 @@ class PatchMemory:
             patches: which patches of each, (n, some); all where it is left out.
         """
         memory, reference, _ = self._fitted(reach=False)
-        distance, patch = self._table(rows)
+        distance, patch = self._table(rows, patches)
         own = memory.who[reference][None, :] == self._who[rows][:, None]
-        if patches is not None:
-            distance, patch = (
-                column.gather(1, patches[:, :, None].expand(-1, -1, column.shape[2]))
-                for column in (distance, patch)
-            )
         distance = distance[:, :, reference].float().masked_fill(own[:, None, :], torch.inf)
         return distance, patch[:, :, reference]
 
-    def _compare(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def _compare(self, rows: Tensor, patches: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return each patch's distance to the nearest patch of every remembered image, and which it is."""
         memory, _, _ = self._fitted(reach=False)
-        patches = self._standardised(self.features[rows])
+        compared = self._standardised(self.features[rows])
+        if patches is not None:
+            compared = _of_each(compared, patches)
         n_images, per_image, _ = memory.patches.shape
-        likeness = _likeness(patches.flatten(0, 1), memory.patches.flatten(0, 1), bfloat16=self._bfloat16)
+        likeness = _likeness(compared.flatten(0, 1), memory.patches.flatten(0, 1), bfloat16=self._bfloat16)
         most, patch = likeness.view(len(rows), -1, n_images, per_image).max(dim=3)
-        squared = patches.square().sum(dim=2, keepdim=True) - 2 * most.float()
+        squared = compared.square().sum(dim=2, keepdim=True) - 2 * most.float()
         return squared.clamp_min(0).sqrt().half(), patch.to(torch.int16)
 
-    def _table(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what :meth:`_compare` gives for ``rows``, from the table of all images where that is kept."""
+    def _table(self, rows: Tensor, patches: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return what :meth:`_compare` gives, from the table of all images where that is kept."""
         if not self._fits_in_memory():
-            return self._compare(rows)
+            return self._compare(rows, patches)
         if "all" not in self._distances:
             memory, _, _ = self._fitted(reach=False)
             shape, device = (*self.features.shape[:2], len(memory.rows)), self.features.device
@@ -215,8 +212,8 @@ class PatchMemory:
             for some in torch.arange(shape[0], device=device).split(TOGETHER):
                 distance[some], patch[some] = self._compare(some)
             self._distances["all"] = distance, patch
-        distance, patch = self._distances["all"]
-        return distance[rows], patch[rows]
+        distance, patch = (column[rows] for column in self._distances["all"])
+        return (distance, patch) if patches is None else (_of_each(distance, patches), _of_each(patch, patches))
 
     def _fits_in_memory(self) -> bool:
         memory, _, _ = self._fitted(reach=False)
@@ -229,9 +226,7 @@ class PatchMemory:
         n_images = len(self.features)
         chosen = np.sort(rng.permutation(n_images)[: self.settings.patches.references])
         rows = upload(chosen, self.features.device)
-        standardised = self._standardised(self.features[rows])
-        drawn = self._drawn_patches(chosen)
-        patches = standardised.gather(1, drawn[:, :, None].expand(-1, -1, standardised.shape[2]))
+        patches = _of_each(self._standardised(self.features[rows]), self._drawn_patches(chosen))
         return _Memory(patches, chosen, self._who[rows])
 
     def _drawn_patches(self, rows: Rows) -> Tensor:
@@ -273,6 +268,11 @@ def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
     deviation = (variance / len(features)).sqrt().clamp_min(SMALLEST_DEVIATION)
     # Divided by the root of their number, distances do not grow with the channels of a backbone.
     return mean, deviation * features.shape[2] ** 0.5
+
+
+def _of_each(values: Tensor, patches: Tensor) -> Tensor:
+    """Return the rows ``patches`` (n_images, some) of each image's own ``values`` (n_images, n_patches, n)."""
+    return values.gather(1, patches[:, :, None].expand(-1, -1, values.shape[2]))
 
 
 def _likeness(patches: Tensor, bank: Tensor, *, bfloat16: bool) -> Tensor:
