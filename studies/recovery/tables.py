@@ -48,11 +48,7 @@ def recovery(refined: Sequence[float], vanilla: Sequence[float], oracle: Sequenc
 
 def main_table(results: pd.DataFrame) -> list[str]:
     """Return the table of the default configuration against vanilla, the paper's rule and the oracle."""
-    lines = [
-        "| set | contamination | vanilla | paper's rule | refined | oracle | recovery | AP, paper's rule | AP |"
-        " bad removed | good removed | precision | recall |",
-        "|---" * 13 + "|",
-    ]
+    rows = []
     for (dataset, contaminated), group in results.groupby(["set", "contaminated"], sort=False):
         base, paper = (_refined(group, method) for method in ("base", "paper"))
         vanilla, oracle = (_of(group, "base", strategy) for strategy in ("vanilla", "oracle"))
@@ -70,18 +66,19 @@ def main_table(results: pd.DataFrame) -> list[str]:
             _share(found, found + false),
             _share(found, base["injected"].sum()),
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
+        rows.append(cells)
+    header = "set, contamination, vanilla, paper's rule, refined, oracle, recovery, AP by paper's rule, AP"
+    return _markdown(f"{header}, bad removed, good removed, precision, recall".split(", "), rows)
 
 
 def rivals_table(results: pd.DataFrame) -> list[str]:
     """Return average precision and removals of every method, first seed, where anything was injected."""
     first = results[(results["seed"] == results["seed"].min()) & (results["injected"] > 0)]
     columns = list(dict.fromkeys(first["set"] + " " + first["contaminated"]))
-    lines = ["| method | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    rows = {str(method): _refined(first, str(method)) for method in dict.fromkeys(first["method"])}
-    rows["one_shot_removal of base"] = _of(first, "base", "one_shot_removal")
-    for method, own in rows.items():
+    methods = {str(method): _refined(first, str(method)) for method in dict.fromkeys(first["method"])}
+    methods["one_shot_removal of base"] = _of(first, "base", "one_shot_removal")
+    rows = []
+    for method, own in methods.items():
         cells = own.set_index(own["set"] + " " + own["contaminated"])
         shown = [
             f"{cells.loc[column, 'ranking_average_precision']:.2f} ({cells.loc[column, 'bad_removed']:.0f}, "
@@ -90,45 +87,47 @@ def rivals_table(results: pd.DataFrame) -> list[str]:
             else "-"
             for column in columns
         ]
-        lines.append(f"| {method} | " + " | ".join(shown) + " |")
-    return lines
+        rows.append([method, *shown])
+    return _markdown(["method", *columns], rows)
 
 
 def defects_table(results: pd.DataFrame, reports: Path) -> list[str]:
     """Return how many of each defect type the default configuration removed, over all levels and seeds."""
-    lines = ["| set | defect type | injected | removed | share |", "|---" * 5 + "|"]
+    rows = []
     for dataset, group in _refined(results, "base").groupby("set", sort=False):
         types = pd.concat([_by_defect_type(reports, cell) for cell in group["cell"]])
         for defect, counts in types.groupby("defect_type")[["injected", "removed"]].sum().iterrows():
             bad, removed = int(counts["injected"]), int(counts["removed"])
-            lines.append(f"| {dataset} | {defect} | {bad} | {removed} | {_share(removed, bad)} |")
-    return lines
+            rows.append([str(dataset), str(defect), str(bad), str(removed), _share(removed, bad)])
+    return _markdown(["set", "defect type", "injected", "removed", "share"], rows)
 
 
 def cost_table(results: pd.DataFrame) -> list[str]:
     """Return seconds of vanilla training and of judging, refining and training, means over cells."""
-    lines = ["| set | vanilla, s | refined, s | ratio |", "|---" * 4 + "|"]
+    rows = []
     for dataset, group in results.groupby("set", sort=False):
         vanilla, refined = (
             _of(group, "base", strategy)["refinement_seconds"].mean() for strategy in ("vanilla", REFINED)
         )
-        lines.append(f"| {dataset} | {vanilla:.1f} | {refined:.1f} | {refined / vanilla:.2f} |")
-    return lines
+        rows.append([str(dataset), f"{vanilla:.1f}", f"{refined:.1f}", f"{refined / vanilla:.2f}"])
+    return _markdown(["set", "vanilla, s", "refined, s", "ratio"], rows)
 
 
 def once_table(results: pd.DataFrame) -> list[str]:
     """Return AUROC and removals by seed of the default judges asked once, and in every cycle."""
-    lines = [
-        "| set | contamination | one_shot_removal | iterative_refinement | good / bad removed, one-shot |"
-        " iterative |",
-        "|---" * 6 + "|",
-    ]
+    rows = []
     for (dataset, contaminated), group in results.groupby(["set", "contaminated"], sort=False):
         both = [_of(group, "base", strategy) for strategy in ("one_shot_removal", REFINED)]
         aurocs = [_spread(frame["image_auroc"]) for frame in both]
         removed = [f"{_counts(frame['good_removed'])} / {_counts(frame['bad_removed'])}" for frame in both]
-        lines.append("| " + " | ".join([str(dataset), str(contaminated), *aurocs, *removed]) + " |")
-    return lines
+        rows.append([str(dataset), str(contaminated), *aurocs, *removed])
+    strategies = ["one_shot_removal", "iterative_refinement"]
+    return _markdown(["set", "contamination", *strategies, "good / bad removed, one-shot", "iterative"], rows)
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [header, ["---"] * len(header), *rows]
+    return ["| " + " | ".join(line) + " |" for line in lines]
 
 
 def _labels(variant: str) -> dict[str, str]:

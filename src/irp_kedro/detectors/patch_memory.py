@@ -33,11 +33,13 @@ class _Memory:
     """Patches (n_images, per_image, n_channels), the rows of their images (-1: none), and who these are.
 
     The rows are on the host too, where the set to compare with is chosen: nothing waits for a device's answer.
+    ``columns`` are what patches are multiplied by to be compared with all of these, see :func:`_likeness`.
     """
 
     patches: Tensor
     rows: Rows
     who: Tensor
+    columns: Tensor
 
 
 class PatchMemory:
@@ -148,7 +150,8 @@ class PatchMemory:
         detector._statistics = held["mean"], held["deviation"]
         patches = held["patches"]
         detector._referring = np.full(len(patches), -1)
-        detector._memory = _Memory(patches, detector._referring, held["who"])
+        columns = _columns(patches, bfloat16=detector._bfloat16)
+        detector._memory = _Memory(patches, detector._referring, held["who"], columns)
         detector._reference = torch.arange(len(patches), device=features.device)
         detector._reach = held["reach"]
         return detector
@@ -194,7 +197,7 @@ class PatchMemory:
         if patches is not None:
             compared = _of_each(compared, patches)
         n_images, per_image, _ = memory.patches.shape
-        likeness = _likeness(compared.flatten(0, 1), memory.patches.flatten(0, 1), bfloat16=self._bfloat16)
+        likeness = _likeness(compared.flatten(0, 1), memory.columns)
         most, patch = likeness.view(len(rows), -1, n_images, per_image).max(dim=3)
         squared = compared.square().sum(dim=2, keepdim=True) - 2 * most.float()
         return squared.clamp_min(0).sqrt().half(), patch.to(torch.int16)
@@ -227,7 +230,7 @@ class PatchMemory:
         chosen = np.sort(rng.permutation(n_images)[: self.settings.patches.references])
         rows = upload(chosen, self.features.device)
         patches = _of_each(self._standardised(self.features[rows]), self._drawn_patches(chosen))
-        return _Memory(patches, chosen, self._who[rows])
+        return _Memory(patches, chosen, self._who[rows], _columns(patches, bfloat16=self._bfloat16))
 
     def _drawn_patches(self, rows: Rows) -> Tensor:
         """Return which patches of each of ``rows`` are remembered, (n_rows, per_image)."""
@@ -275,16 +278,23 @@ def _of_each(values: Tensor, patches: Tensor) -> Tensor:
     return values.gather(1, patches[:, :, None].expand(-1, -1, values.shape[2]))
 
 
-def _likeness(patches: Tensor, bank: Tensor, *, bfloat16: bool) -> Tensor:
-    """Return patch x remembered - |remembered|^2 / 2, (n_patches, n_remembered), largest for the nearest.
+def _columns(remembered: Tensor, *, bfloat16: bool) -> Tensor:
+    """Return the remembered patches as columns, each with -|remembered|^2 / 2 below it.
 
-    One product and nothing else passes over all pairs: the squares are columns of it. In bfloat16, unless asked
-    otherwise, they are two, since one would lose what the other holds; distances rank, and are averaged.
+    bfloat16 is enough: distances rank, and are averaged. The half square takes two rows of it, coarse and rest.
     """
+    bank = remembered.flatten(0, 1)
     squares = bank.square().sum(dim=1, keepdim=True) / -2
     if not bfloat16:
-        return torch.addmm(squares.T, patches, bank.T)
+        return torch.cat([bank, squares], dim=1).T
     coarse = squares.bfloat16()
-    columns = torch.cat([bank.bfloat16(), coarse, (squares - coarse.float()).bfloat16()], dim=1)
-    ones = patches.new_ones((len(patches), 2), dtype=torch.bfloat16)
-    return torch.cat([patches.bfloat16(), ones], dim=1) @ columns.T
+    return torch.cat([bank.bfloat16(), coarse, (squares - coarse.float()).bfloat16()], dim=1).T
+
+
+def _likeness(patches: Tensor, columns: Tensor) -> Tensor:
+    """Return patch x remembered - |remembered|^2 / 2, (n_patches, n_remembered), largest for the nearest.
+
+    One product, and nothing else passes over all pairs: ones take the half squares in.
+    """
+    ones = patches.new_ones((len(patches), len(columns) - patches.shape[1]))
+    return torch.cat([patches, ones], dim=1).to(columns.dtype) @ columns
