@@ -34,6 +34,7 @@ RULE: dict[str, Any] = {
     "threshold": "mad",
     "restore": False,
     "reference": 1.0,
+    "doubt": 1.0,
     "max_removed_per_cycle": 0.1,
     "judge_epochs": 1,
     "pretrain_epochs": 1,

@@ -73,6 +73,8 @@ def spec_of(options: argparse.Namespace, parameters: Parameters, home: Path) -> 
             "threshold": "mad",
             "mad_factor": options.mad_factor,
             "restore": False,
+            "reference": 1.0,
+            "doubt": 1.0,
             "pretrain_epochs": EPOCHS,
             "epochs_per_cycle": EPOCHS_PER_CYCLE,
             "max_cycles": CYCLES,

@@ -145,6 +145,7 @@ class RefinementParameters(Group):
     tail_factor: Annotated[float, Field(gt=0)] = 1.06
     alone_factor: Annotated[float, Field(ge=1)] = 1.6
     reference: Annotated[float, Field(gt=0, le=1)] = 0.75
+    doubt: Annotated[float, Field(gt=0, le=1)] = 0.3
     scoring: Literal["in_sample", "held_out"] = "held_out"
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     judge: Annotated[tuple[str, ...], BeforeValidator(_as_judges)] = (

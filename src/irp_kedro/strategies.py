@@ -100,7 +100,8 @@ def run_strategy(
     blind = BlindSet.of(training, seed=settings.seed)
     load = FeatureLoader(bank, patches, blind.digests, settings.device, images)
     detector = detector_type(settings.detector)(load.of(settings.detector), settings.detector_settings)
-    plan = plan_for(strategy, settings.refinement, settings.training.epochs, settings.review)
+    rule, epochs = settings.refinement, settings.training.epochs
+    plan = plan_for(strategy, rule, epochs, settings.review, seed=settings.seed)
     # A loop that never judges needs no judge, nor the features of one.
     judge = build_judge(detector, load.of, settings) if plan.max_cycles else InSample(detector)
     past = resume.past if resume else ()

@@ -10,7 +10,9 @@ import pandas as pd
 
 from irp_kedro.core import seeding
 from irp_kedro.core.detector import BlindSet, Rows, Scores
+from irp_kedro.core.doubt import train
 from irp_kedro.core.evaluation import label_free_threshold
+from irp_kedro.core.refinement import RefinementCycle
 from irp_kedro.detectors.registry import DETECTORS, detector_type
 from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.features.bank import FeatureBank
@@ -52,7 +54,8 @@ def settle_threshold(
     """Return the trained model with the score that a share of good images may exceed (decision 0033).
 
     A detector scores images it was trained on lower than new ones. So another is trained alike, on a part of
-    the refined set, and the threshold comes from its scores of the rest.
+    the refined set, and the threshold comes from its scores of the rest. Images in doubt are among these: most
+    of them are good, and new images will be as odd.
 
     Args:
         last: the last cycle, with the model.
@@ -72,7 +75,7 @@ def settle_threshold(
     if evaluation.threshold_scores == "held_out" and not held_out and len(blind) >= FEWEST:
         held_out = True
         load = FeatureLoader(bank, patches, blind.digests, settings.device, images)
-        rows, scores = _held_out(load, settings, fraction=evaluation.held_out_fraction, n_images=len(blind))
+        rows, scores = _held_out(load, settings, last.record, blind, fraction=evaluation.held_out_fraction)
         ids = [ids[row] for row in rows]
     threshold = label_free_threshold(scores, false_alarm_rate=evaluation.false_alarm_rate)
     stored = {"threshold": threshold, "false_alarm_rate": evaluation.false_alarm_rate}
@@ -91,13 +94,21 @@ def settle_threshold(
 
 
 def _held_out(
-    load: FeatureLoader, settings: LoopSettings, *, fraction: float, n_images: int
+    load: FeatureLoader, settings: LoopSettings, record: RefinementCycle, blind: BlindSet, *, fraction: float
 ) -> tuple[Rows, Scores]:
     """Return which images were held out, and their scores by a detector trained on the others."""
-    order = seeding.stream(settings.seed, "threshold").permutation(n_images)
-    size = min(max(1, round(fraction * n_images)), n_images - 2)
+    order = seeding.stream(settings.seed, "threshold").permutation(len(blind))
+    size = min(max(1, round(fraction * len(blind))), len(blind) - 2)
     held_out, others = np.sort(order[:size]), np.sort(order[size:])
     name = settings.detector
     detector = detector_type(name)(load.of(name), settings.detector_settings, "threshold")
-    detector.fit(others, epochs=settings.training.epochs)
+    in_doubt = np.flatnonzero(np.isin(blind.image_ids, record.doubtful))
+    train(
+        detector,
+        others,
+        np.intersect1d(others, in_doubt),
+        share=record.doubtful_share,
+        epochs=settings.training.epochs,
+        rng=seeding.stream(settings.seed, "threshold", "doubt"),
+    )
     return held_out, detector.score(held_out)

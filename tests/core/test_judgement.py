@@ -165,6 +165,17 @@ def test_who_is_outside_returns_unless_above_the_limit() -> None:
     assert judgement().returning().tolist() == [7]
 
 
+def test_in_doubt_is_who_is_beyond_a_share_of_the_way_to_the_limit_and_nobody_locked() -> None:
+    judged = judgement()  # the median is 0, the limit 2
+    assert judged.doubtful(0.3, NOBODY).tolist() == [1, 3, 4, 6, 7]
+    assert judged.doubtful(0.5, NOBODY).tolist() == [1, 3, 4, 6]
+    assert judged.doubtful(0.3, np.array([3, 7])).tolist() == [1, 4, 6]
+
+
+def test_without_doubt_not_even_one_above_the_limit_is_doubted() -> None:
+    assert judgement().doubtful(1.0, NOBODY).tolist() == []
+
+
 def test_every_decision_is_recorded_with_what_it_was_based_on() -> None:
     leaves, returns = judgement().decisions(3, IMAGES, np.array([3]), np.array([7]))
     assert (leaves.cycle, leaves.action, leaves.image_id, leaves.score) == (3, "removed", "d", 5.0)

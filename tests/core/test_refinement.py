@@ -67,6 +67,7 @@ def rule(**changes: Any) -> RefinementParameters:
         "policy": "worst_only",
         "restore": False,
         "reference": 1.0,
+        "doubt": 1.0,
         "threshold": "median_factor",
         "threshold_factor": 2.0,
         "max_removed_per_cycle": 1.0,
@@ -333,17 +334,18 @@ class CycleJudge:
     scores=st.lists(st.floats(0.5, 9.0), min_size=4, max_size=9),
     strategy=st.sampled_from(["one_shot_removal", "iterative_refinement"]),
     patience=st.integers(1, 3),
+    doubt=st.sampled_from([0.3, 1.0]),
     cut=st.integers(0, 5),
 )
 def test_a_loop_that_was_interrupted_goes_on_as_if_it_had_not_been(
-    scores: list[float], strategy: Strategy, patience: int, cut: int
+    scores: list[float], strategy: Strategy, patience: int, doubt: float, cut: int
 ) -> None:
     table = {f"{number:02d}": score for number, score in enumerate(scores)}
     images = blind(list(table))
-    plan = plan_for(strategy, rule(patience=patience, max_removed_fraction=0.5), TOTAL_EPOCHS)
+    plan = plan_for(strategy, rule(patience=patience, doubt=doubt, max_removed_fraction=0.5), TOTAL_EPOCHS)
     judge = CycleJudge(table, images)
     whole = list(refine(TableDetector(table, images), judge, images, plan))
     past = whole[: min(cut + 1, len(whole) - 1)]
     resumed = TableDetector(table, images)
     assert [*past, *refine(resumed, judge, images, plan, past)] == whole
-    assert resumed.epochs == TOTAL_EPOCHS - past[-1].epochs
+    assert resumed.epochs == sum(len(cycle.losses) for cycle in whole[len(past) :])

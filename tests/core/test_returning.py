@@ -89,6 +89,7 @@ def rule(**changes: Any) -> RefinementParameters:
         "threshold": "median_factor",
         "threshold_factor": 2.0,
         "reference": 1.0,
+        "doubt": 1.0,
         "max_removed_per_cycle": 1.0,
         "max_removed_fraction": 0.9,
         "pretrain_epochs": 0,

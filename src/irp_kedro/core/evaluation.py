@@ -24,7 +24,11 @@ def label_free_threshold(training_scores: Values, *, false_alarm_rate: float) ->
 
 
 def rank_by_suspicion(
-    log: pd.DataFrame, training: pd.DataFrame, last_scores: dict[str, float], judged_last: Collection[str] = ()
+    log: pd.DataFrame,
+    training: pd.DataFrame,
+    last_scores: dict[str, float],
+    judged_last: Collection[str] = (),
+    doubtful: Collection[str] = (),
 ) -> pd.DataFrame:
     """Return one row a training image, most suspect first: the removed in order, the rest by last score.
 
@@ -35,6 +39,7 @@ def rank_by_suspicion(
         training: manifest of the set before refinement, with labels.
         last_scores: last score of each image, higher = more anomalous; at least of those that stayed.
         judged_last: the images that the last cycle judged.
+        doubtful: those that stayed and are in doubt.
     """
     removed = removed_ids(log)
     gone = set(removed)
@@ -46,6 +51,7 @@ def rank_by_suspicion(
     ranked = known.loc[order, ["path", "digest", "label", "defect_type"]].reset_index()
     ranked.insert(0, "rank", np.arange(1, len(ranked) + 1))
     ranked["removed"] = ranked["image_id"].isin(gone)
+    ranked["doubtful"] = ranked["image_id"].isin(doubtful)
     leaving = log.drop_duplicates("image_id", keep="last").set_index("image_id")["score"].to_dict()
     at_removal = {} if judged_again else {image: leaving[image] for image in removed}
     scores = {**last_scores, **at_removal}

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from irp_kedro.core.detector import BlindSet, Rows, Scores
-from irp_kedro.core.judging import Judge
+from irp_kedro.core.judging import NOBODY, Judge
 from irp_kedro.core.removal import Decision, RemovalPolicy
 from irp_kedro.core.threshold import threshold
 from irp_kedro.parameters import RefinementParameters
@@ -49,6 +49,16 @@ class Judgement:
     def returning(self) -> Rows:
         """Return who is outside the set and not above the limit."""
         return self.rows[~self.inside & (self.scores <= self.limit)]
+
+    def doubtful(self, doubt: float, locked: Rows) -> Rows:
+        """Return who is beyond ``doubt`` of the way from the median to the limit; never one of the ``locked``.
+
+        At 1 nobody is: what is above the limit has left, or a policy has let it stay.
+        """
+        if doubt == 1:
+            return NOBODY
+        far = self.scores > self.median + doubt * (self.limit - self.median)
+        return np.setdiff1d(self.rows[far], locked)
 
     def by_id(self, images: BlindSet) -> dict[str, float]:
         """Return the score of every judged image by its id."""

@@ -72,6 +72,7 @@ def cycle_history(cycles: Sequence[tuple[RefinementCycle, float]]) -> pd.DataFra
             "removed": sum(decision.action == "removed" for decision in cycle.decisions),
             "restored": sum(decision.action == "restored" for decision in cycle.decisions),
             "above_threshold": cycle.above,
+            "doubtful": len(cycle.doubtful),
             "median_score": cycle.median_score,
             "threshold": cycle.threshold,
             "epochs": cycle.epochs,

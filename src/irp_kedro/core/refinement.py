@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from irp_kedro.core import seeding
 from irp_kedro.core.detector import AnomalyDetector, BlindSet, Rows
+from irp_kedro.core.doubt import share_of_epochs, train
 from irp_kedro.core.judgement import choose_reference, judge_images
 from irp_kedro.core.judging import NOBODY, Judge
 from irp_kedro.core.removal import REVIEW, AllAbove, Decision, RemovalPolicy, WorstOnly
@@ -28,8 +30,11 @@ class RefinementCycle:
         median_score: of the scores of the judge's reference; ``None`` where nobody judged.
         threshold: above which images were outliers; ``None`` where nobody judged.
         above: how many images of the set were above it, whether or not they left.
+        doubtful: ids of the images that stayed in the set and are in doubt (decision 0043).
+        doubtful_share: of this cycle's epochs in which each of them took part.
         losses: mean training loss of each epoch of this cycle.
-        epochs: detector epochs spent so far, this cycle's included.
+        epochs: spent of the budget so far, this cycle's included; where images are in doubt, more and shorter
+            ones were trained.
         stop: why the loop ended, on the last cycle; empty before it.
         final_scores: score of the trained detector for each kept image, by id, on the last cycle; else empty.
     """
@@ -42,6 +47,8 @@ class RefinementCycle:
     median_score: float | None = None
     threshold: float | None = None
     above: int = 0
+    doubtful: tuple[str, ...] = ()
+    doubtful_share: float = 0.0
     losses: tuple[float, ...]
     epochs: int
     stop: str = ""
@@ -62,10 +69,16 @@ class LoopPlan:
     max_cycles: int
     total_epochs: int
     review: Review = NO_REVIEW
+    seed: int = 0
 
 
 def plan_for(
-    strategy: Strategy, rule: RefinementParameters, total_epochs: int, review: Review = NO_REVIEW
+    strategy: Strategy,
+    rule: RefinementParameters,
+    total_epochs: int,
+    review: Review = NO_REVIEW,
+    *,
+    seed: int = 0,
 ) -> LoopPlan:
     """Return the loop of a strategy: vanilla neither judges nor honours a review, one-shot judges once."""
     worst_only = rule.policy == "worst_only"
@@ -76,6 +89,7 @@ def plan_for(
         max_cycles=rule.max_cycles,
         total_epochs=total_epochs,
         review=review,
+        seed=seed,
     )
     match strategy:
         case "vanilla":
@@ -96,7 +110,8 @@ def refine(
     """Refine a training set: yield the set before, then one cycle at a time; the last one carries its reason.
 
     Where images may return (``rule.restore``), those that left are judged again by the judge of each cycle.
-    What a person has reviewed is settled before the first cycle (decision 0034).
+    What a person has reviewed is settled before the first cycle (decision 0034). Images in doubt stay in the
+    set, and the detector is trained on them seldom (decision 0043).
 
     Whatever is left of the epoch budget when the loop stops is spent on the set it stopped with, and the last
     epoch counts: no split chooses an earlier one (decision 0010).
@@ -132,14 +147,19 @@ def refine(
         )
         returning = np.setdiff1d(judged.returning(), dismissed) if rule.restore else NOBODY
         allowed = _may_leave(images, training, plan) + len(returning)
-        leaving = judged.leaving(plan.policy, allowed, plan.review.kept_rows(images))  # lines 5-6, may be empty
+        locked = plan.review.kept_rows(images)
+        leaving = judged.leaving(plan.policy, allowed, locked)  # lines 5-6, may be empty
         decisions = judged.decisions(cycle, images, leaving, returning)
         last = judged.ordering_by_id(images)
         training = np.union1d(np.setdiff1d(training, leaving), returning)  # lines 7-10, Eq. 6
+        doubtful = np.intersect1d(judged.doubtful(rule.doubt, locked), training)
         quiet = 0 if decisions else quiet + 1
         stop = _stop_reason(cycle, plan, quiet=quiet, allowed=_may_leave(images, training, plan))
         epochs = plan.total_epochs - spent if stop else rule.epochs_per_cycle
-        losses = _fit(detector, training, epochs)  # line 12
+        n_judged = len(images) - len(dismissed)  # what a person removed tells nothing of those in doubt
+        share = share_of_epochs(n_judged, n_judged - len(training))
+        rng = seeding.stream(plan.seed, "doubt", cycle)
+        losses = train(detector, training, doubtful, share=share, epochs=epochs, rng=rng)  # line 12
         spent += epochs
         record = RefinementCycle(
             cycle=cycle,
@@ -150,6 +170,8 @@ def refine(
             median_score=judged.median,
             threshold=judged.limit,
             above=judged.n_above,
+            doubtful=_ids(images, doubtful),
+            doubtful_share=share if len(doubtful) else 0.0,
             losses=tuple(losses),
             epochs=spent,
             final_scores={},

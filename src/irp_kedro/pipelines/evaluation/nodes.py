@@ -131,7 +131,8 @@ def audit(
     """Return the removal log with labels, and every training image from most to least suspect."""
     training = as_manifest(training_manifest)
     cycles = [cycle.record for cycle in snapshots]
-    suspicion = rank_by_suspicion(removal_log, training, last_scores(cycles), cycles[-1].judged)
+    last = cycles[-1]
+    suspicion = rank_by_suspicion(removal_log, training, last_scores(cycles), last.judged, last.doubtful)
     return audit_removals(removal_log, suspicion), suspicion
 
 

@@ -155,6 +155,7 @@ def record_refinement(
     manifest = as_manifest(training_manifest)
     last = snapshots[-1]
     kept = manifest[manifest["image_id"].isin(last.record.kept)].reset_index(drop=True)
+    kept["doubtful"] = kept["image_id"].isin(last.record.doubtful)
     log = _log([cycle.record for cycle in snapshots], manifest, loop_settings)
     history = cycle_history([(cycle.record, cycle.seconds) for cycle in snapshots])
     return kept, log, history
