@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,3 +96,15 @@ def test_a_few_images_cannot_be_parted_and_score_themselves(manifest: pd.DataFra
     *_, last = run_strategy("vanilla", few, bank, SETTINGS)
     settled = settle_threshold(last, few, bank, SETTINGS, EvaluationParameters())
     assert (settled.record["scores"], settled.record["n_images"]) == ("in_sample", 5)
+
+
+def test_images_in_doubt_are_held_out_like_others_and_not_learnt_from(
+    last: CycleResult, manifest: pd.DataFrame, bank: FeatureBank
+) -> None:
+    in_doubt = last.record.kept[:10]
+    doubted = settle(replace(last, record=replace(last.record, doubtful=in_doubt)), manifest, bank)
+    trusted = settle(last, manifest, bank)
+    assert list(doubted.scores["image_id"]) == list(trusted.scores["image_id"])
+    assert set(doubted.scores["image_id"]) & set(in_doubt)
+    # Fewer images to learn from: the others are taken for less usual.
+    assert doubted.record["threshold"] > trusted.record["threshold"]

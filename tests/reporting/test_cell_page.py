@@ -22,7 +22,14 @@ FIGURES = (
     "defect_types",
 )
 HISTORY = pd.DataFrame(
-    {"cycle": [0, 1], "images": [20, 19], "removed": [0, 1], "stop": ["", "max_cycles (1) reached"]}
+    {
+        "cycle": [0, 1],
+        "images": [20, 19],
+        "removed": [0, 1],
+        "doubtful": [0, 0],
+        "doubtful_share": [0.0, 0.0],
+        "stop": ["", "max_cycles (1) reached"],
+    }
 )
 TYPES = pd.DataFrame(
     {"defect_type": ["dent"], "test_images": [4], "image_auroc": [0.75], "injected": [3], "removed": [1]}
@@ -95,6 +102,7 @@ def page_of(
     gallery: list[GalleryImage] | None = None,
     review: pd.DataFrame = REVIEW,
     n_tested: int = 8,
+    history: pd.DataFrame = HISTORY,
     **raw: Any,
 ) -> str:
     measured = {name: metrics(labelled=labelled, n_tested=n_tested) for name in STRATEGIES}
@@ -110,7 +118,7 @@ def page_of(
             parameters=parameters,
             metrics=measured,
             types=dict.fromkeys(STRATEGIES, TYPES if labelled else TYPES.iloc[:0]),
-            history=HISTORY,
+            history=history,
             lineage=lineage(),
             gallery=[shown("a", "removed"), shown("b", "stayed")] if gallery is None else gallery,
             review=review,
@@ -248,6 +256,20 @@ def test_the_page_says_whose_map_it_shows_and_whether_that_detector_decided() ->
     assert "not that of gaussian, which decided and cannot say where" in trained
     assert "which judged and was trained" in whose_map("differnet", heat_of="differnet")
     assert "There are no heat maps" in words(page_of())
+
+
+@pytest.mark.parametrize(("shown_ones", "listed"), [(1, ", of which 1 are shown here"), (2, "")])
+def test_images_in_doubt_are_marked_and_the_page_says_what_became_of_them(shown_ones: int, listed: str) -> None:
+    gallery = [shown(name, "stayed", doubtful=True) for name in "bc"[:shown_ones]]
+    history = HISTORY.assign(doubtful=[0, 2], doubtful_share=[0.0, 0.025])
+    told = words(page_of(gallery=gallery, history=history))
+    assert f"Of the images that stayed, 2 are in doubt{listed}: they are part of the refined set" in told
+    assert "each took part in 2.5 % of the epochs" in told
+    assert told.count("In doubt: trained on seldom") == shown_ones
+
+
+def test_where_nobody_is_in_doubt_the_page_does_not_speak_of_doubt() -> None:
+    assert "in doubt" not in words(page_of()).lower().replace("in doubt 0", "")
 
 
 def test_an_image_that_came_back_says_when_it_was_away() -> None:

@@ -39,6 +39,15 @@ def test_a_reader_learns_what_left_how_contaminated_the_set_was_and_what_that_di
     )
 
 
+@pytest.mark.parametrize(("auroc", "note"), [(0.8, "3 of them defects"), (None, "trained on seldom")])
+def test_who_stayed_in_doubt_is_a_fact_where_there_is_any(auroc: float | None, note: str) -> None:
+    refined = metrics(auroc)
+    assert "stayed in doubt" not in {fact.name for fact in facts(metrics(auroc), refined)}
+    refined["removals"] |= {"n_doubtful": 5, "bad_doubtful": 3}
+    (fact,) = [fact for fact in facts(metrics(auroc), refined) if fact.name == "stayed in doubt"]
+    assert (fact.value, fact.note) == ("5", note)
+
+
 def test_a_loss_is_called_one() -> None:
     _, detection = headline(metrics(0.8), metrics(0.7), {"available": False})
     assert "fell from 0.800" in detection

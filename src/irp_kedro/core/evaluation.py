@@ -92,6 +92,8 @@ def nearly_removed(suspicion: pd.DataFrame, history: pd.DataFrame, *, most: int)
 def removal_metrics(suspicion: pd.DataFrame) -> dict[str, Any]:
     """Return counts, precision, recall, false-removal rate and average precision of the ranking.
 
+    Images in doubt have stayed: they count as left where they are defects.
+
     Where the labels are unknown only the counts are given; a value that has no denominator is ``None``.
 
     Args:
@@ -101,6 +103,7 @@ def removal_metrics(suspicion: pd.DataFrame) -> dict[str, Any]:
     counts: dict[str, Any] = {
         "n_images": len(suspicion),
         "n_removed": n_removed,
+        "n_doubtful": int(suspicion["doubtful"].sum()),
         "labels_known": labels_known(suspicion),
     }
     if not counts["labels_known"]:
@@ -115,6 +118,7 @@ def removal_metrics(suspicion: pd.DataFrame) -> dict[str, Any]:
         "bad_removed": bad_removed,
         "good_removed": good_removed,
         "bad_left": n_bad - bad_removed,
+        "bad_doubtful": int((anomalous & suspicion["doubtful"]).sum()),
         "precision": bad_removed / n_removed if n_removed else None,
         "recall": bad_removed / n_bad if n_bad else None,
         "false_removal_rate": good_removed / n_good if n_good else None,

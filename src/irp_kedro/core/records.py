@@ -73,6 +73,7 @@ def cycle_history(cycles: Sequence[tuple[RefinementCycle, float]]) -> pd.DataFra
             "restored": sum(decision.action == "restored" for decision in cycle.decisions),
             "above_threshold": cycle.above,
             "doubtful": len(cycle.doubtful),
+            "doubtful_share": cycle.doubtful_share,
             "median_score": cycle.median_score,
             "threshold": cycle.threshold,
             "epochs": cycle.epochs,

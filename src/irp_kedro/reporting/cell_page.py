@@ -20,7 +20,7 @@ from irp_kedro.reporting.cell_tables import (
     types_table,
 )
 from irp_kedro.reporting.gallery import NEAR, REMOVED, GalleryImage
-from irp_kedro.reporting.headline import facts, headline
+from irp_kedro.reporting.headline import facts, headline, percent
 from irp_kedro.reporting.pages import render
 
 REVIEW = "review.csv"  # as the page's button saves it
@@ -78,6 +78,7 @@ def cell_page(results: CellResults) -> str:
         "removed_intro": _intro(removed, refined["removals"]["n_removed"]),
         "heat_intro": _whose_map(results),
         "near": near,
+        "near_intro": _near_intro(near, results.history.iloc[-1]),
         "bars": _ends_of_bars(results.gallery),
         "figures": results.figures,
         "strategies": detection_table(results.summary),
@@ -173,6 +174,20 @@ def _whose_map(results: CellResults) -> str:
         f"The heat map is that of {shown.heat_of or told['detector']}, the trained detector, not that of "
         f"{' and '.join(judges)}, which decided and cannot say where: it shows where that detector sees "
         "something, and need not be why an image left."
+    )
+
+
+def _near_intro(near: Sequence[GalleryImage], last: pd.Series) -> str:
+    """Return what the second gallery shows, and what became of the images in doubt."""
+    told = "These are the next suspects. The bar shows the last score, the black line the threshold."
+    if not last["doubtful"]:
+        return told
+    shown = sum(image.doubtful for image in near)
+    listed = "" if shown == last["doubtful"] else f", of which {shown} are shown here"
+    return (
+        f"{told} Of the images that stayed, {last['doubtful']} are in doubt{listed}: they are part of the "
+        f"refined set, its manifest names them, and each took part in {percent(last['doubtful_share'])} of the "
+        "epochs that the detector was trained for. What you mark as keep is in doubt no longer in the next run."
     )
 
 

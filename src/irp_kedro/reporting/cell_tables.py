@@ -51,6 +51,7 @@ CYCLE_COLUMNS = {
     "removed": "removed",
     "restored": "restored",
     "above_threshold": "above threshold",
+    "doubtful": "in doubt",
     "median_score": "median score",
     "threshold": "threshold",
     "epochs": "epochs so far",

@@ -43,6 +43,7 @@ class GalleryImage:
         heat_of: the detector whose map that is; empty where there is none.
         heat_by_judge: whether that detector decided on removals, rather than being the trained one.
         away: the cycles in which an image that stayed had left, and come back; empty where it never left.
+        doubtful: whether it stayed and is in doubt.
     """
 
     group: str
@@ -61,6 +62,7 @@ class GalleryImage:
     heat_of: str = ""
     heat_by_judge: bool = False
     away: tuple[int, ...] = ()
+    doubtful: bool = False
 
     @property
     def verdict(self) -> str:
@@ -159,6 +161,7 @@ def show(
                 heat_of=heat_maps.detector if heat is not None else "",
                 heat_by_judge=heat_maps.by_judge and heat is not None,
                 away=gone.get(row["image_id"], ()) if group == NEAR else (),
+                doubtful=bool(row.get("doubtful", False)),
             )
         )
     return images

@@ -34,6 +34,11 @@ def facts(vanilla: Metrics, refined: Metrics) -> list[Fact]:
             Fact(name="of them good", value=str(removals["good_removed"]), note="removed wrongly"),
             Fact(name="contamination", value=f"{percent(before)} → {percent(after)}", note="before → after"),
         ]
+    if removals.get("n_doubtful"):
+        told = (
+            f"{removals['bad_doubtful']} of them defects" if removals["labels_known"] else "trained on seldom"
+        )
+        shown.append(Fact(name="stayed in doubt", value=str(removals["n_doubtful"]), note=told))
     image, was = refined["image"], vanilla["image"]
     if image.get("image_auroc") is not None and was.get("image_auroc") is not None:
         value = f"{number(was['image_auroc'])} → {number(image['image_auroc'])}"
