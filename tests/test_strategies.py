@@ -309,17 +309,23 @@ def test_more_processes_than_gpus_are_refused_before_any_starts(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("strategy", "doubt"), [("vanilla", 1.0), ("one_shot_removal", 0.1)])
 def test_a_strategy_trained_by_two_processes_ends_as_one_trained_by_one(
-    manifest: pd.DataFrame, bank: FeatureBank, monkeypatch: pytest.MonkeyPatch
+    manifest: pd.DataFrame,
+    bank: FeatureBank,
+    monkeypatch: pytest.MonkeyPatch,
+    strategy: Strategy,
+    doubt: float,
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    settings, losses = loop(pretrain_epochs=0, epochs_per_cycle=0), []
+    settings, losses = loop(pretrain_epochs=0, epochs_per_cycle=0, doubt=doubt), []
     exact = settings.training.model_copy(update={"precision": "float32"})
     alone, together = (
-        list(run_strategy("vanilla", manifest, bank, replace(settings, training=training), losses.append))
+        list(run_strategy(strategy, manifest, bank, replace(settings, training=training), losses.append))
         for training in (exact, exact.model_copy(update={"processes": 2}))
     )
     np.testing.assert_allclose(together[-1].record.losses, alone[-1].record.losses, rtol=1e-5)
     scores = [list(cycles[-1].record.final_scores.values()) for cycles in (together, alone)]
     np.testing.assert_allclose(*scores, rtol=1e-4)
-    assert len(losses) == 10  # both told of their five epochs
+    assert len(losses) == 2 * len(alone[-1].record.losses)  # both told of all their epochs
+    assert bool(alone[-1].record.doubtful) == (doubt < 1)

@@ -172,9 +172,10 @@ class _InProcesses:
     processes: int
 
     def fit(self, rows: Rows, *, epochs: int) -> list[float]:
-        losses = fit_in_processes(
-            self.detector, self.bank, self.digests, rows, epochs=epochs, processes=self.processes
-        )
+        return self.fit_each([rows] * epochs)
+
+    def fit_each(self, schedule: Sequence[Rows]) -> list[float]:
+        losses = fit_in_processes(self.detector, self.bank, self.digests, schedule, processes=self.processes)
         for loss in losses:
             self.observe(loss)
         return losses

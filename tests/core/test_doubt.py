@@ -1,6 +1,6 @@
 """Images in doubt: they stay in the set, and are trained on seldom (decision 0043)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -113,6 +113,17 @@ def test_each_image_in_doubt_takes_part_in_its_share_of_the_epochs_and_the_other
     taken = sum(len(rows & set(range(30))) for rows in seen) / (30 * len(seen))
     assert 0.05 < taken < 0.15
     assert len({frozenset(rows) for rows in seen}) > 10  # drawn anew
+
+
+def test_a_detector_that_takes_a_schedule_gets_that_of_one_that_does_not_in_one_call() -> None:
+    class AtOnce(Remembers):
+        def fit_each(self, schedule: Sequence[Rows]) -> list[float]:
+            return [loss for rows in schedule for loss in self.fit(rows, epochs=1)]
+
+    detector, everyone = AtOnce(), np.arange(100)
+    losses = train(detector, everyone, everyone[:30], share=0.1, epochs=40, rng=np.random.default_rng(0))
+    assert detector.seen == trained(30, 0.1)
+    assert len(losses) == len(detector.seen)
 
 
 def test_the_first_epoch_sees_nothing_in_doubt() -> None:

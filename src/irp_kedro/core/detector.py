@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,15 @@ class AnomalyDetector(Protocol):
 
     def fresh(self, name: str) -> Self:
         """Return an untrained detector of the same kind on the same features, seeded by ``name``."""
+        ...
+
+
+@runtime_checkable
+class TakesSchedule(Protocol):
+    """A detector for which every call of ``fit`` is dear, so that it takes the sets of many epochs at once."""
+
+    def fit_each(self, schedule: Sequence[Rows]) -> list[float]:
+        """Train for one more epoch on each of the sets, in order; return the mean loss of each."""
         ...
 
 

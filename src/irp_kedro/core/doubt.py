@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.random import Generator
 
-from irp_kedro.core.detector import AnomalyDetector, Rows
+from irp_kedro.core.detector import AnomalyDetector, Rows, TakesSchedule
 
 SELDOM = 0.1  # share of the epochs that an image in doubt takes part in, where hardly anything has left
 LEAVES_ANYWAY = 0.01  # share of a set without defects that may leave; limits are chosen by it (decision 0042)
@@ -57,8 +57,11 @@ def train(
         return []
     if not len(doubtful):
         return detector.fit(training, epochs=epochs)
+    schedule = _each_epoch(training, doubtful, share, epochs, rng)
+    if isinstance(detector, TakesSchedule):
+        return detector.fit_each(list(schedule))
     losses: list[float] = []
-    for rows in _each_epoch(training, doubtful, share, epochs, rng):
+    for rows in schedule:
         loss = detector.fit(rows, epochs=1)
         if not loss:
             break

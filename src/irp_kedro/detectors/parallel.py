@@ -35,8 +35,7 @@ class Task:
         digests: which images, in blind order.
         settings: of the detector.
         name: of its random streams.
-        rows: the training set.
-        epochs: how many more.
+        schedule: the training set of each epoch.
         cuda: whether each process has a GPU of its own.
     """
 
@@ -45,15 +44,14 @@ class Task:
     digests: tuple[str, ...]
     settings: DetectorSettings
     name: str
-    rows: Rows
-    epochs: int
+    schedule: tuple[Rows, ...]
     cuda: bool
 
 
 def fit_in_processes(
-    detector: DifferNet, bank: FeatureBank, digests: Sequence[str], rows: Rows, *, epochs: int, processes: int
+    detector: DifferNet, bank: FeatureBank, digests: Sequence[str], schedule: Sequence[Rows], *, processes: int
 ) -> list[float]:
-    """Train ``detector`` for ``epochs`` more epochs in ``processes``; return the mean loss of each epoch.
+    """Train ``detector`` in ``processes``, an epoch on each set of ``schedule``; return the mean loss of each.
 
     The result is that of one process up to the order in which gradients are added.
     """
@@ -67,8 +65,7 @@ def fit_in_processes(
             digests=tuple(digests),
             settings=detector.settings,
             name=detector.name,
-            rows=rows,
-            epochs=epochs,
+            schedule=tuple(schedule),
             cuda=detector.features.device.type == "cuda",
         )
         launch = LaunchConfig(
@@ -101,7 +98,7 @@ def _work(task: Task) -> list[float]:
         if before.is_file():
             detector.load_state(load_file(before))
         detector.share = Share(rank=distributed.get_rank(), of=distributed.get_world_size())
-        losses = detector.fit(task.rows, epochs=task.epochs)
+        losses = [loss for rows in task.schedule for loss in detector.fit(rows, epochs=1)]
         if detector.share.rank == 0:
             save_file(detector.state(), Path(task.folder) / AFTER)
         return losses
