@@ -223,6 +223,25 @@ def test_a_council_brings_back_the_scores_of_each_judge_once_and_twice_where_it_
     assert downloads == [(N_IMAGES,), (N_IMAGES,), (N_IMAGES,), (N_IMAGES - outside + 3 * outside,)]
 
 
+def test_where_images_are_in_doubt_losses_come_back_once_an_epoch(
+    features: torch.Tensor,
+    on_gpu: DetectorSettings,
+    downloads: list[tuple[int, ...]],
+    begin_loop: Callable[..., tuple[Judge, Iterator[RefinementCycle]]],
+) -> None:
+    rule = RefinementParameters(
+        judge=("gaussian",), threshold="mad", mad_factor=2.0, doubt=0.1, reference=1.0, max_cycles=1, folds=3
+    )
+    with Watch():
+        _, cycles = begin_loop(rule, features, on_gpu, epochs=5)
+        next(cycles)
+        downloads.clear()
+        record = next(cycles)
+    assert record.doubtful
+    assert len(record.losses) > 5
+    assert downloads == [(N_IMAGES,), *[(1,)] * len(record.losses), (len(record.kept),)]
+
+
 def test_the_backward_pass_reads_no_value(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     flow = NormalizingFlow(8, settings().flow, seed=0).to("meta")
