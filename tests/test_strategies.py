@@ -245,7 +245,7 @@ def test_an_image_without_features_stops_the_run_before_it_starts(
 def test_a_median_that_is_not_positive_stops_the_run(
     manifest: pd.DataFrame, bank: FeatureBank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(DifferNet, "score", lambda _, rows: np.full(len(rows), -1.0))
+    monkeypatch.setattr(DifferNet, "score_there", lambda _, rows, **exact: torch.full((len(rows),), -1.0))
     with pytest.raises(ThresholdUndefinedError, match="of 50 anomaly scores is -1"):
         run(manifest, bank, judge="", scoring="in_sample", threshold="median_factor")
 

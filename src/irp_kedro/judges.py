@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from irp_kedro.core import seeding
-from irp_kedro.core.detector import Scores
+from irp_kedro.core.detector import Rows, Scores
 from irp_kedro.core.judging import Apart, Council, HeldOut, InSample, Judge, Member, Panel
 from irp_kedro.core.review import NO_REVIEW, Review
+from irp_kedro.detectors.differnet import DifferNet
 from irp_kedro.detectors.registry import DETECTORS, BankDetector, detector_type
 from irp_kedro.detectors.settings import DetectorSettings
 from irp_kedro.errors import IncompleteRunError, ParameterError
@@ -92,7 +94,9 @@ def _one_judge(
     rule = settings.refinement
     same = name == settings.detector
     if rule.scoring == "in_sample" and same:
-        return InSample(detector)
+        if not hasattr(detector, "score_there"):
+            return InSample(detector)
+        return InSample(detector, lambda trained, rows: download(_to_compare(trained, rows)))
     template = detector if same else detector_type(name)(features_of(name), settings.detector_settings, "judge")
     fresh: Callable[[str], BankDetector] = template.fresh
     if rule.scoring == "in_sample" or DETECTORS[name].leaves_one_out:
@@ -100,8 +104,16 @@ def _one_judge(
     folds_seed = seeding.stream_seed(settings.seed, "judge")
     judge = HeldOut(fresh, folds=rule.folds, epochs=rule.judge_epochs, seed=folds_seed)
     if hasattr(template, "score_there"):
-        return replace(judge, score=lambda fold, rows: fold.score_there(rows), collect=_in_one_transfer)
+        return replace(judge, score=_to_compare, collect=_in_one_transfer)
     return judge
+
+
+def _to_compare(detector: Any, rows: Rows) -> Tensor:  # noqa: ANN401 - of any kind that scores where it is
+    """Return scores where they were computed; within one set they need not be those of other machines."""
+    if isinstance(detector, DifferNet):
+        return detector.score_there(rows, exact=False)
+    there: Tensor = detector.score_there(rows)
+    return there
 
 
 def _in_one_transfer(folds: Sequence[Tensor]) -> list[Scores]:

@@ -191,3 +191,16 @@ def test_bfloat16_products_change_scores_little(features: torch.Tensor, settings
         scores.append(trained(features, settings(training=training)).score(ROWS))
     assert not np.array_equal(*scores)
     np.testing.assert_allclose(*scores, rtol=0.05)
+
+
+def test_scores_to_compare_are_in_the_precision_of_training_and_scores_to_keep_are_not(
+    features: torch.Tensor, settings: Settings
+) -> None:
+    half = DifferNet(features, settings(training=TrainingParameters(precision="bfloat16")))
+    half.fit(NORMAL, epochs=3)
+    kept, compared = half.score(ROWS), half.score_there(ROWS, exact=False).numpy()
+    assert not np.array_equal(compared, kept)
+    np.testing.assert_allclose(compared, kept, rtol=0.05)
+    whole = DifferNet(features, settings(training=TrainingParameters(precision="float32")))
+    whole.fit(NORMAL, epochs=3)
+    np.testing.assert_array_equal(whole.score_there(ROWS, exact=False).numpy(), whole.score(ROWS))

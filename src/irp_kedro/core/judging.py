@@ -36,13 +36,19 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class InSample:
-    """The paper's judge: the detector scores the images it was trained on (Algorithm 1, line 3)."""
+    """The paper's judge: the detector scores the images it was trained on (Algorithm 1, line 3).
+
+    Attributes:
+        detector: the one that is trained.
+        score: asks it for the scores of rows.
+    """
 
     detector: AnomalyDetector
+    score: Callable[[Any, Rows], Scores] = lambda detector, rows: detector.score(rows)
 
     def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
         """Return the trained detector's scores."""
-        return self.detector.score(np.concatenate([rows, outside]))
+        return self.score(self.detector, np.concatenate([rows, outside]))
 
 
 @dataclass(frozen=True)

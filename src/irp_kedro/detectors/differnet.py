@@ -89,12 +89,19 @@ class DifferNet:
         """Return the score of each image, higher = more anomalous, averaged over ``views.score`` views."""
         return download(self.score_there(rows))
 
-    def score_there(self, rows: Rows) -> Tensor:
-        """Return the scores where they were computed."""
+    def score_there(self, rows: Rows, *, exact: bool = True) -> Tensor:
+        """Return the scores where they were computed.
+
+        Args:
+            rows: images.
+            exact: by products in float32, as on other machines; else in the precision of training, enough to
+                compare the images of one set.
+        """
         self.flow.eval()
+        half = not exact and self._precision == "bfloat16"
         chosen = evenly(self.features.shape[1], self.settings.views.score)
         images, views = np.repeat(rows, len(chosen)), np.tile(chosen, len(rows))
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(self.features.device.type, torch.bfloat16, half):
             scored, self._scored_together = with_halving(
                 lambda size: torch.cat(
                     [
