@@ -202,7 +202,11 @@ def test_the_refined_manifest_is_the_training_manifest_without_the_removed(whole
     decided = whole.table(f"{strategy}/removal_log.csv").groupby("image_id")["action"].last()
     gone = decided.index[decided == "removed"]
     expected = training[~training["image_id"].isin(gone)].reset_index(drop=True)
-    pd.testing.assert_frame_equal(whole.table(f"{strategy}/refined_manifest.csv"), expected)
+    refined = whole.table(f"{strategy}/refined_manifest.csv")
+    doubtful = refined.pop("doubtful")
+    pd.testing.assert_frame_equal(refined, expected)
+    assert doubtful.sum() == whole.table(f"{strategy}/cycle_history.csv")["doubtful"].iloc[-1]
+    assert (doubtful.sum() > 0) == (strategy != "vanilla")
 
 
 def test_vanilla_removes_nothing_and_the_others_something(whole: Run) -> None:
@@ -319,7 +323,7 @@ def test_images_without_labels_have_no_auroc_and_no_oracle(unlabelled: Run) -> N
     for name in STRATEGIES:
         metrics = unlabelled.json(f"{name}/metrics.json")
         assert metrics["image"] == {"labels_known": False, "n_images": 0}
-        assert set(metrics["removals"]) == {"n_images", "n_removed", "labels_known"}
+        assert set(metrics["removals"]) == {"n_images", "n_removed", "n_doubtful", "labels_known"}
         assert metrics["achieved_contamination"] is None
     assert unlabelled.json("oracle/metrics.json")["available"] is False
     assert list(unlabelled.table("summary.csv")["strategy"]) == list(STRATEGIES)
