@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.test_refinement import CycleJudge, TableDetector, blind
 
-from irp_kedro.core.detector import BlindSet, Rows, Scores
+from irp_kedro.core.detector import Rows, Scores
 from irp_kedro.core.doubt import SELDOM, share_of_epochs, train
 from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
 from irp_kedro.core.review import Review
@@ -30,7 +30,7 @@ def walk(
     strategy: Strategy = "iterative_refinement",
     review: Review | None = None,
     restore: bool = True,
-) -> tuple[list[RefinementCycle], TableDetector, BlindSet]:
+) -> tuple[list[RefinementCycle], TableDetector]:
     images = blind(list(table))
     detector = TableDetector(table, images)
     rule = RefinementParameters(
@@ -44,11 +44,11 @@ def walk(
         judge=("gaussian",),
     )
     plan = plan_for(strategy, rule, EPOCHS, review or Review())
-    return list(refine(detector, CycleJudge(table, images), images, plan)), detector, images
+    return list(refine(detector, CycleJudge(table, images), images, plan)), detector
 
 
 def test_an_image_in_doubt_stays_in_the_set_and_is_trained_on_seldom() -> None:
-    cycles, detector, _ = walk(TABLE, 0.3)  # beyond 1.3 of a median of 1, and above 2
+    cycles, detector = walk(TABLE, 0.3)  # beyond 1.3 of a median of 1, and above 2
     last = cycles[-1]
     assert set(last.kept) == {"a", "b", "c", "d", "e"}
     assert last.doubtful == ("e",)
@@ -61,7 +61,7 @@ def test_an_image_in_doubt_stays_in_the_set_and_is_trained_on_seldom() -> None:
 def test_every_cycle_trains_on_what_stayed_and_not_always_on_what_is_in_doubt(
     table: dict[str, float], strategy: Strategy, doubt: float, restore: bool
 ) -> None:
-    cycles, detector, _ = walk(table, doubt, strategy=strategy, restore=restore)
+    cycles, detector = walk(table, doubt, strategy=strategy, restore=restore)
     fits = iter(detector.fits)
     for cycle in cycles:
         assert set(cycle.doubtful) <= set(cycle.kept)
@@ -102,8 +102,10 @@ def trained(n_doubtful: int, share: float, *, epochs: int = 40, has_epochs: bool
 @given(st.integers(1, 60), st.sampled_from([0.0, 0.01, 0.1, 0.5]), st.integers(1, 40))
 def test_as_many_images_pass_as_without_doubt(n_doubtful: int, share: float, epochs: int) -> None:
     seen = trained(n_doubtful, share, epochs=epochs)
-    expected = 100 - n_doubtful + share * n_doubtful
-    assert len(seen) == round(epochs * 100 / expected)
+    passed = sum(len(rows) for rows in seen)
+    drawn = 6 * np.sqrt(n_doubtful * share * (1 - share) * len(seen))  # six deviations of the draws
+    # The nearest whole number of epochs, the first of them without anything in doubt.
+    assert abs(passed - 100 * epochs) <= 50 + share * n_doubtful + drawn
 
 
 def test_each_image_in_doubt_takes_part_in_its_share_of_the_epochs_and_the_others_in_all() -> None:
@@ -147,8 +149,8 @@ def test_the_more_has_left_the_less_doubt_is_trained_on(n_images: int, n_removed
 
 @given(tables, strategies)
 def test_doubt_changes_nobodys_removal(table: dict[str, float], strategy: Strategy) -> None:
-    doubted, _, _ = walk(table, 0.1, strategy=strategy)
-    trusted, _, _ = walk(table, 1.0, strategy=strategy)
+    doubted, _ = walk(table, 0.1, strategy=strategy)
+    trusted, _ = walk(table, 1.0, strategy=strategy)
     assert [cycle.decisions for cycle in doubted] == [cycle.decisions for cycle in trusted]
     assert [cycle.kept for cycle in doubted] == [cycle.kept for cycle in trusted]
 
@@ -161,13 +163,13 @@ def test_more_of_the_way_leaves_fewer_in_doubt_and_all_of_it_nobody(table: dict[
 
 def test_what_a_person_keeps_is_trained_on() -> None:
     review = Review(keep=frozenset({"e"}))
-    cycles, detector, _ = walk(TABLE, 0.3, review=review)
+    cycles, detector = walk(TABLE, 0.3, review=review)
     assert cycles[-1].doubtful == ()
     assert all("e" in rows for rows, _ in detector.fits)
 
 
 def test_vanilla_doubts_nobody() -> None:
-    cycles, detector, _ = walk(TABLE, 0.3, strategy="vanilla")
+    cycles, detector = walk(TABLE, 0.3, strategy="vanilla")
     assert cycles[-1].doubtful == ()
     assert detector.fits == [(set(TABLE), EPOCHS)]
 
@@ -180,5 +182,5 @@ def test_doubt_is_a_share_of_the_way(doubt: float) -> None:
 
 def test_at_least_half_of_the_reference_is_never_in_doubt() -> None:
     table = {f"{n:02d}": value for n, value in enumerate(np.random.default_rng(0).lognormal(0, 1, 40))}
-    cycles, _, _ = walk(table, 0.01)
+    cycles, _ = walk(table, 0.01)
     assert len(cycles[-1].doubtful) <= len(table) / 2

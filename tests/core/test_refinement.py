@@ -348,4 +348,6 @@ def test_a_loop_that_was_interrupted_goes_on_as_if_it_had_not_been(
     past = whole[: min(cut + 1, len(whole) - 1)]
     resumed = TableDetector(table, images)
     assert [*past, *refine(resumed, judge, images, plan, past)] == whole
+    assert whole[-1].epochs == TOTAL_EPOCHS
     assert resumed.epochs == sum(len(cycle.losses) for cycle in whole[len(past) :])
+    assert resumed.epochs == TOTAL_EPOCHS - past[-1].epochs or whole[-1].doubtful

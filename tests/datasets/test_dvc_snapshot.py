@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 from typing import Any, NoReturn
@@ -78,6 +79,8 @@ def cycle(number: int, stop: str = "") -> CycleResult:
         median_score=1.0,
         threshold=2.0,
         above=1,
+        doubtful=("b",) if number else (),
+        doubtful_share=0.1 if number else 0.0,
         losses=(0.3, 0.1),
         epochs=4 + number,
         stop=stop,
@@ -138,6 +141,15 @@ def test_every_cycle_comes_back_as_it_was(finished: Saving) -> None:
     expected = [cycle(0), cycle(1), cycle(2, stop="patience")]
     assert [result.record for result in loaded] == [result.record for result in expected]
     assert [result.seconds for result in loaded] == [0.25] * 3
+
+
+def test_a_cycle_of_a_version_without_doubt_doubts_nobody(finished: Saving, folder: Path) -> None:
+    file = next(folder.rglob("cycle_001/cycle.json"))
+    content = json.loads(file.read_text())
+    del content["record"]["doubtful"], content["record"]["doubtful_share"]
+    file.write_text(json.dumps(content))
+    record = finished.load()[1].record
+    assert (record.doubtful, record.doubtful_share) == ((), 0.0)
 
 
 def test_only_the_last_cycle_carries_the_model(finished: Saving) -> None:

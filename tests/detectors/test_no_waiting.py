@@ -199,11 +199,27 @@ def test_a_cycle_brings_back_its_scores_once_and_its_losses_once(
     assert isinstance(decides, InSample | HeldOut) or scoring == "in_sample"
 
 
-def test_a_council_brings_back_the_scores_of_each_judge_once_and_twice_where_it_takes_a_reference(
+@pytest.fixture
+def first_cycle(
     features: torch.Tensor,
     on_gpu: DetectorSettings,
     downloads: list[tuple[int, ...]],
     begin_loop: Callable[..., tuple[Judge, Iterator[RefinementCycle]]],
+) -> Callable[[RefinementParameters], RefinementCycle]:
+    """Walk the first cycle of a loop under watch; what came back before it is forgotten."""
+
+    def walk(rule: RefinementParameters) -> RefinementCycle:
+        with Watch():
+            _, cycles = begin_loop(rule, features, on_gpu, epochs=5)
+            next(cycles)
+            downloads.clear()
+            return next(cycles)
+
+    return walk
+
+
+def test_a_council_brings_back_the_scores_of_each_judge_once_and_twice_where_it_takes_a_reference(
+    downloads: list[tuple[int, ...]], first_cycle: Callable[[RefinementParameters], RefinementCycle]
 ) -> None:
     rule = RefinementParameters(
         judge=("patch_memory", "gaussian"),
@@ -214,29 +230,18 @@ def test_a_council_brings_back_the_scores_of_each_judge_once_and_twice_where_it_
         patience=2,
         folds=3,
     )
-    with Watch():
-        _, cycles = begin_loop(rule, features, on_gpu, epochs=5)
-        next(cycles)
-        downloads.clear()
-        next(cycles)
+    first_cycle(rule)
     outside = N_IMAGES // 4  # the first reference, which each of the Gaussian's folds scores too
     assert downloads == [(N_IMAGES,), (N_IMAGES,), (N_IMAGES,), (N_IMAGES - outside + 3 * outside,)]
 
 
 def test_where_images_are_in_doubt_losses_come_back_once_an_epoch(
-    features: torch.Tensor,
-    on_gpu: DetectorSettings,
-    downloads: list[tuple[int, ...]],
-    begin_loop: Callable[..., tuple[Judge, Iterator[RefinementCycle]]],
+    downloads: list[tuple[int, ...]], first_cycle: Callable[[RefinementParameters], RefinementCycle]
 ) -> None:
     rule = RefinementParameters(
         judge=("gaussian",), threshold="mad", mad_factor=2.0, doubt=0.1, reference=1.0, max_cycles=1, folds=3
     )
-    with Watch():
-        _, cycles = begin_loop(rule, features, on_gpu, epochs=5)
-        next(cycles)
-        downloads.clear()
-        record = next(cycles)
+    record = first_cycle(rule)
     assert record.doubtful
     assert len(record.losses) > 5
     assert downloads == [(N_IMAGES,), *[(1,)] * len(record.losses), (len(record.kept),)]

@@ -137,8 +137,9 @@ def refine(
         training, spent, quiet = _rows(images, past[-1].kept), past[-1].epochs, _quiet_cycles(past)
         last = past[-1].ordering
     else:
-        losses = _fit(detector, training, rule.pretrain_epochs)  # line 2
         spent, quiet = rule.pretrain_epochs, 0
+        # Not even statistics are taken of a set that nothing is trained on.
+        losses = detector.fit(training, epochs=spent) if spent else []  # line 2
         yield replace(_untouched(images, training, losses, plan), epochs=spent)
     for cycle in range(max(1, len(past)), plan.max_cycles + 1):  # lines 13-15
         reference = choose_reference(judge, images, training, rule, last)
@@ -180,11 +181,6 @@ def refine(
             yield _last(record, detector, images, training, stop)
             return
         yield record
-
-
-def _fit(detector: AnomalyDetector, training: Rows, epochs: int) -> list[float]:
-    # Not even statistics are taken of a set that nothing is trained on.
-    return detector.fit(training, epochs=epochs) if epochs else []
 
 
 def _may_leave(images: BlindSet, training: Rows, plan: LoopPlan) -> int:
