@@ -76,6 +76,25 @@ def test_a_63_bit_seed_is_welcome() -> None:
     assert flow(torch.zeros(1, 6))[0].isfinite().all()
 
 
+def test_a_flow_of_given_weights_draws_none_and_can_be_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = NormalizingFlow(6, TINY, seed=3)
+    drawn: list[torch.device] = []
+    draw = torch.nn.init.kaiming_uniform_
+
+    def watched(tensor: torch.Tensor, *arguments: Any, **named: Any) -> torch.Tensor:  # noqa: ANN401
+        drawn.append(tensor.device)
+        return draw(tensor, *arguments, **named)
+
+    monkeypatch.setattr(torch.nn.init, "kaiming_uniform_", watched)
+    given = NormalizingFlow(6, TINY, seed=4, weights=trained.state_dict())
+    assert {device.type for device in drawn} == {"meta"}  # nothing behind it to fill
+    features = sample(4).float()
+    assert torch.equal(given(features)[0], trained(features)[0])
+    torch.testing.assert_close(given.inverse(trained(features)[0]), features, atol=1e-4, rtol=1e-4)
+    wanted = {name for name, value in trained.named_parameters() if value.requires_grad}
+    assert {name for name, value in given.named_parameters() if value.requires_grad} == wanted
+
+
 @pytest.mark.parametrize("layers", [1, 0], ids=["built", "failed half-way"])
 def test_building_leaves_every_global_generator_as_it_was(layers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seeded_devices: list[int] = []

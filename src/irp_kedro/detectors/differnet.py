@@ -48,17 +48,22 @@ class DifferNet:
         features: (n_images, n_views, n_features) on the device that trains, or streamed to it.
         settings: shape, training and views.
         name: of the random streams; detectors of other names start from other weights.
+        weights: those of a trained flow, on the features' device, instead of drawn ones.
     """
 
     def __init__(
-        self, features: Tensor | ViewSource, settings: DetectorSettings, name: str = "detector"
+        self,
+        features: Tensor | ViewSource,
+        settings: DetectorSettings,
+        name: str = "detector",
+        weights: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.features = as_views(features)
         self.settings = settings
         self.name = name
         self.epochs_trained = 0
         seed = seeding.stream_seed(settings.seed, name, "weights")
-        self.flow = NormalizingFlow(features.shape[2], settings.flow, seed).to(features.device)
+        self.flow = NormalizingFlow(features.shape[2], settings.flow, seed, weights).to(features.device)
         self.mean: Tensor | None = None
         self.deviation: Tensor | None = None
         if sum(value.numel() for value in self.flow.parameters()) > LARGE and features.device.type == "cpu":
@@ -174,10 +179,10 @@ class DifferNet:
     def restore(cls, trained: TrainedDetector, features: Tensor | ViewSource) -> Self:
         """Return a saved detector, bound to other images' features."""
         settings = DetectorSettings.from_config(trained.config["settings"])
-        detector = cls(features, settings, trained.config["name"])
         tensors = {key: value.to(features.device) for key, value in trained.tensors.items()}
-        detector.mean, detector.deviation = tensors.pop("mean"), tensors.pop("deviation")
-        detector.flow.load_state_dict(tensors)
+        mean, deviation = tensors.pop("mean"), tensors.pop("deviation")
+        detector = cls(features, settings, trained.config["name"], tensors)
+        detector.mean, detector.deviation = mean, deviation
         return detector
 
     def _train_epoch(self, rows: Rows) -> Tensor:

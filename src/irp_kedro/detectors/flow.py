@@ -5,8 +5,8 @@ here: the permutation by one gather each way instead of a scattered write in the
 matrix products in full precision under autocast (docs/PERFORMANCE.md has what that gives).
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,18 @@ class NormalizingFlow(nn.Module):
         n_features: width of a feature vector.
         shape: number of blocks, width and depth of their networks, clamp of the scales.
         seed: initial weights and permutations; global random state is left as it was.
+        weights: those of a flow of this shape, taken as they are; none are drawn then, which for the paper's
+            flow is most of what making it takes.
     """
 
-    def __init__(self, n_features: int, shape: FlowParameters, seed: int) -> None:
+    def __init__(
+        self, n_features: int, shape: FlowParameters, seed: int, weights: Mapping[str, Tensor] | None = None
+    ) -> None:
         super().__init__()
-        with _seeded(seed):
+        with _seeded(seed), nullcontext() if weights is None else torch.device("meta"):
             self.graph = _build(n_features, shape, seed)
+        if weights is not None:
+            self.load_state_dict(weights, assign=True)
         modules = [node.module for node in self.graph.node_list if node.module is not None]
         self._blocks = list(zip(modules[::2], modules[1::2], strict=True))
 
