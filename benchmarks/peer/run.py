@@ -79,6 +79,7 @@ def spec_of(options: argparse.Namespace, parameters: Parameters, home: Path) -> 
             "epochs_per_cycle": EPOCHS_PER_CYCLE,
             "max_cycles": CYCLES,
             "patience": CYCLES,
+            "checkpoint_every": CYCLES + 1,  # neither side can be taken up again
             "max_removed_fraction": 0.5,
         },
     }

@@ -131,6 +131,9 @@ def _as_judges(value: Any) -> Any:  # noqa: ANN401 - whatever the configuration 
     return value
 
 
+Judges = Annotated[tuple[str, ...], BeforeValidator(_as_judges)]
+
+
 class RefinementParameters(Group):
     """The loop of Algorithm 1 (decisions 0001 to 0004, 0028 to 0030)."""
 
@@ -146,14 +149,11 @@ class RefinementParameters(Group):
     alone_factor: Annotated[float, Field(ge=1)] = 1.6
     reference: Annotated[float, Field(gt=0, le=1)] = 0.75
     doubt: Annotated[float, Field(gt=0, le=1)] = 0.3
+    resemblance: bool = True
     scoring: Literal["in_sample", "held_out"] = "held_out"
     folds: Annotated[int, Field(ge=2, le=20)] = 5
-    judge: Annotated[tuple[str, ...], BeforeValidator(_as_judges)] = (
-        "patch_memory",
-        "gaussian",
-        "fine_patch_memory",
-    )
-    alone: Annotated[tuple[str, ...], BeforeValidator(_as_judges)] = ("patch_memory", "gaussian")
+    judge: Judges = ("patch_memory", "gaussian", "fine_patch_memory")
+    alone: Judges = ("patch_memory", "gaussian")
     judge_epochs: Count = 6
     score: Literal["latent_energy", "negative_log_likelihood"] = "latent_energy"
     pretrain_epochs: Annotated[int, Field(ge=0)] = 0

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irp_kedro.core.detector import BlindSet, Rows, Scores
+from irp_kedro.core.detector import NOBODY, BlindSet, Rows, Scores
 from irp_kedro.core.judgement import Judgement, choose_reference, judge_images, weigh
-from irp_kedro.core.judging import NOBODY
 from irp_kedro.core.removal import AllAbove
 from irp_kedro.core.threshold import false_discovery_threshold
 from irp_kedro.parameters import RefinementParameters
@@ -181,3 +180,86 @@ def test_every_decision_is_recorded_with_what_it_was_based_on() -> None:
     assert (leaves.cycle, leaves.action, leaves.image_id, leaves.score) == (3, "removed", "d", 5.0)
     assert (returns.cycle, returns.action, returns.image_id, returns.score) == (3, "restored", "h", 1.0)
     assert {(decision.median_score, decision.threshold) for decision in (leaves, returns)} == {(0.0, 2.0)}
+
+
+class Recognising(Says):
+    """Two opinions, of which the second counts for little, and a witness that knows how alike everyone is."""
+
+    def __init__(self, scores: Sequence[float], likeness: Sequence[float]) -> None:
+        super().__init__([scores, np.array(scores) / 100])
+        self.likeness = np.array(likeness, dtype=float)
+        self.asked: list[tuple[list[int], list[int], list[int]]] = []
+
+    def resemblance(
+        self, reference: Rows, left: Rows, others: Rows, *, cycle: int
+    ) -> list[tuple[Scores, Scores]]:
+        self.asked.append((reference.tolist(), left.tolist(), others.tolist()))
+        return [(self.likeness[left], self.likeness[others])]
+
+
+N_NORMAL, N_DEFECTS = 40, 10
+DEFECTS = np.arange(N_NORMAL, N_NORMAL + N_DEFECTS)
+ALIKE, OTHERWISE = N_NORMAL + N_DEFECTS, N_NORMAL + N_DEFECTS + 1  # both in doubt
+MANY = BlindSet(*2 * (tuple(f"{number:02}" for number in range(OTHERWISE + 1)),))
+
+
+def set_with_two_in_doubt(n_defects: int = N_DEFECTS) -> Recognising:
+    """Return the judge of normal images at -1 to 1, defects at 30 and more, and two in between."""
+    defects = [30.0 + number for number in range(n_defects)] + [0.0] * (N_DEFECTS - n_defects)
+    scores = [*np.linspace(-1, 1, N_NORMAL), *defects, 3.0, 3.1]
+    likeness = [*np.full(N_NORMAL, -3.0), *np.tile([-0.1, 0.1], N_DEFECTS // 2), 0.0, -2.0]
+    return Recognising(scores, likeness)
+
+
+def judged_by(judge: Recognising, training: Rows | None = None, **changes: Any) -> Judgement:
+    reviewed = changes.pop("reviewed", (NOBODY, NOBODY))
+    everyone = np.arange(len(MANY)) if training is None else training
+    asked = rule(tail_factor=1.5, **changes)
+    return judge_images(judge, MANY, everyone, np.arange(N_NORMAL), asked, cycle=1, reviewed=reviewed)
+
+
+def test_who_is_in_doubt_and_like_those_beyond_the_limit_leaves_after_them() -> None:
+    judge = set_with_two_in_doubt()
+    judged = judged_by(judge)
+    assert judge.asked == [(list(range(N_NORMAL)), DEFECTS.tolist(), [ALIKE, OTHERWISE])]
+    assert judged.leaving(AllAbove(), 99, NOBODY).tolist() == [*DEFECTS[::-1].tolist(), ALIKE]
+    assert judged.doubtful(0.3, NOBODY).tolist() == [*DEFECTS.tolist(), ALIKE, OTHERWISE]
+    assert judged.scores[OTHERWISE] == judged_by(judge, resemblance=False).scores[OTHERWISE]
+
+
+def test_the_record_says_who_left_by_resemblance() -> None:
+    judged = judged_by(set_with_two_in_doubt())
+    decisions = judged.decisions(1, MANY, np.array([DEFECTS[0], ALIKE]), NOBODY)
+    assert [decision.by for decision in decisions] == ["judge", "resemblance"]
+    assert all(decision.score > decision.threshold for decision in decisions)
+
+
+@pytest.mark.parametrize("changes", [{"resemblance": False}, {"doubt": 1.0}], ids=str)
+def test_resemblance_can_be_left_out_of_account(changes: dict[str, Any]) -> None:
+    judge = set_with_two_in_doubt()
+    assert judged_by(judge, **changes).leaving(AllAbove(), 99, NOBODY).tolist() == DEFECTS[::-1].tolist()
+    assert judge.asked == []
+
+
+def test_of_seven_beyond_the_limit_nobody_learns_what_defects_look_like() -> None:
+    judge = set_with_two_in_doubt(n_defects=7)
+    assert judged_by(judge).n_above == 7
+    assert judge.asked == []
+
+
+def test_one_whom_a_person_kept_is_no_example_and_one_whom_a_person_removed_is() -> None:
+    judge = set_with_two_in_doubt()
+    judged_by(judge, reviewed=(DEFECTS[:1], NOBODY))
+    judged_by(judge, reviewed=(NOBODY, np.array([5, OTHERWISE])))
+    assert [left for _, left, _ in judge.asked] == [DEFECTS[1:].tolist(), [5, *DEFECTS.tolist(), OTHERWISE]]
+    assert [others for _, _, others in judge.asked] == [[ALIKE, OTHERWISE], [ALIKE]]
+
+
+def test_who_has_left_returns_only_where_it_is_less_alike_than_is_asked_at_the_limit() -> None:
+    judge = set_with_two_in_doubt()
+    spread = judge.likeness[DEFECTS].std(ddof=1)
+    for deviations, returns in ((-1.9, False), (-2.1, True)):
+        judge.likeness[ALIKE] = deviations * spread
+        assert (ALIKE in judged_by(judge).leaving(AllAbove(), 99, NOBODY)) is False
+        outside = judged_by(judge, training=np.setdiff1d(np.arange(len(MANY)), [ALIKE]))
+        assert (ALIKE in outside.returning()) is returns

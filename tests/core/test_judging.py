@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from irp_kedro.core.detector import Rows, Scores
-from irp_kedro.core.judging import NOBODY, Apart, Council, HeldOut, InSample, Member, Panel
+from irp_kedro.core.detector import NOBODY, Rows, Scores
+from irp_kedro.core.judging import Apart, Council, HeldOut, InSample, Member, Panel
 from irp_kedro.core.threshold import location_and_spread
 
 TABLE = np.arange(100.0) + 1
@@ -332,3 +332,20 @@ def test_a_council_standardises_by_the_set_alone_and_puts_those_outside_behind_i
     heard = council(([1, 2, 4, 8, 16, 64, 2], True))
     together, _ = heard.judge(np.arange(5), cycle=1, outside=np.array([5, 6]))
     assert together == pytest.approx(np.array([-2, -1, 0, 1, 2, 4, -1]) / 1.4826)
+
+
+class TellsAlike(SpyDetector):
+    """Also says how alike images are: by their number."""
+
+    def resemblance(self, left: Rows, others: Rows) -> tuple[Scores, Scores]:
+        return left.astype(float), others.astype(float)
+
+
+def test_witnesses_are_asked_once_they_learnt_from_the_reference_and_other_judges_not_at_all() -> None:
+    witness, silent = TellsAlike("template", [], lambda scores: scores), spy_on()
+    judges = [Apart(silent.fresh, epochs=3), Apart(witness.fresh, epochs=3), held_out(silent)]
+    council = Council([Member(judge, by_logarithm=False, alone=True) for judge in [*judges, judges[1]]])
+    said = council.resemblance(np.array([0, 1]), np.array([2, 3]), np.array([4]), cycle=5)
+    assert [(left.tolist(), others.tolist()) for left, others in said] == 2 * [([2.0, 3.0], [4.0])]
+    assert [(asked.name, asked.fitted, asked.epochs) for asked in witness.made] == 2 * [("judge/5", {0, 1}, 3)]
+    assert [asked.fitted for asked in silent.made] == [set()]

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -115,3 +116,12 @@ def test_where_nobody_judged_the_trained_detector_scores() -> None:
 def test_an_image_that_the_manifest_lacks_is_not_logged_in_silence() -> None:
     with pytest.raises(KeyError, match="stranger"):
         log([cycle(1, decisions=(decision(1, "stranger", 9.0),))])
+
+
+@pytest.mark.parametrize(
+    ("by", "judge", "policy"), [("resemblance", "resemblance", "worst_only"), ("review", "review", "review")]
+)
+def test_what_no_judge_decided_by_itself_is_named_for_what_it_is(by: str, judge: str, policy: str) -> None:
+    decided = replace(decision(1, "c", 9.0), by=by)
+    row = log([cycle(1, decisions=(decided,))]).iloc[0]
+    assert (row["judge"], row["policy"]) == (judge, policy)

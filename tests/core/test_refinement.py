@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irp_kedro.core.detector import BlindSet, Rows, Scores
-from irp_kedro.core.judging import NOBODY, InSample
+from irp_kedro.core.detector import NOBODY, BlindSet, Rows, Scores
+from irp_kedro.core.judging import InSample
 from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
 from irp_kedro.errors import ThresholdUndefinedError
 from irp_kedro.parameters import STRATEGIES, RefinementParameters, Strategy

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irp_kedro.core.detector import BlindSet, Rows, Scores
-from irp_kedro.core.judging import NOBODY, Judge
+from irp_kedro.core.detector import NOBODY, BlindSet, Rows, Scores
+from irp_kedro.core.judging import Judge
 from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
 from irp_kedro.core.threshold import threshold
 from irp_kedro.parameters import RefinementParameters

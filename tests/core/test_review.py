@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from irp_kedro.core.detector import BlindSet, Rows, Scores
-from irp_kedro.core.judging import NOBODY
+from irp_kedro.core.detector import NOBODY, BlindSet, Rows, Scores
 from irp_kedro.core.records import removal_log
 from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
 from irp_kedro.core.review import Review

@@ -81,7 +81,7 @@ def test_a_flow_of_given_weights_draws_none_and_can_be_trained_on(monkeypatch: p
     drawn: list[torch.device] = []
     draw = torch.nn.init.kaiming_uniform_
 
-    def watched(tensor: torch.Tensor, *arguments: Any, **named: Any) -> torch.Tensor:  # noqa: ANN401
+    def watched(tensor: torch.Tensor, *arguments: Any, **named: Any) -> torch.Tensor:
         drawn.append(tensor.device)
         return draw(tensor, *arguments, **named)
 

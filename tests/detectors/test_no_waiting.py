@@ -163,6 +163,18 @@ def test_scores_come_back_once(
     assert downloads == [(N_IMAGES,)]
 
 
+def test_what_a_witness_says_comes_back_once(
+    features: torch.Tensor, on_gpu: DetectorSettings, downloads: list[tuple[int, ...]]
+) -> None:
+    with Watch():
+        detector = PatchMemory(features, on_gpu)
+        detector.fit(np.arange(30), epochs=1)
+        downloads.clear()
+        among, others = detector.resemblance(np.arange(10), np.arange(10, 14))
+    assert (among.shape, others.shape) == ((10,), (4,))
+    assert downloads == [(14,)]
+
+
 @pytest.mark.parametrize("scoring", ["in_sample", "held_out"])
 @pytest.mark.parametrize("judge", ["differnet", "gaussian"])
 def test_a_cycle_brings_back_its_scores_once_and_its_losses_once(

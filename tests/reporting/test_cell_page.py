@@ -231,6 +231,11 @@ def test_an_image_that_a_person_removed_has_no_bar() -> None:
     assert 'class="bar"' not in page
 
 
+def test_an_image_that_left_for_what_it_resembles_says_so() -> None:
+    page = page_of(gallery=[shown("a", "removed", cycle=2, judge="resemblance")])
+    assert "Left in cycle 2, as it resembles others that left" in words(page)
+
+
 @pytest.mark.parametrize(("dataset", "told"), [("mvtec_ad", True), ("sample", False)])
 def test_defects_from_another_acquisition_are_named_where_the_set_has_them(dataset: str, told: bool) -> None:
     page = page_of(dataset={"name": dataset})

@@ -13,6 +13,8 @@ from irp_kedro.core import seeding
 Rows = npt.NDArray[np.intp]
 Scores = npt.NDArray[np.float64]
 
+NOBODY: Rows = np.empty(0, dtype=np.intp)
+
 
 class AnomalyDetector(Protocol):
     """A detector bound to the features of one blind set; rows are positions in that set."""
@@ -36,6 +38,23 @@ class TakesSchedule(Protocol):
 
     def fit_each(self, schedule: Sequence[Rows]) -> list[float]:
         """Train for one more epoch on each of the sets, in order; return the mean loss of each."""
+        ...
+
+
+@runtime_checkable
+class Witness(Protocol):
+    """A detector that sees what is unusual about images, and whether others are unusual in the same way."""
+
+    def fit(self, rows: Rows, *, epochs: int) -> list[float]:
+        """Learn what is normal from ``rows``."""
+        ...
+
+    def resemblance(self, left: Rows, others: Rows) -> tuple[Scores, Scores]:
+        """Return how much rather images are like those that left than like normal ones, higher = more so.
+
+        Returns:
+            Of those that left, (n_left,), among each other, and of the others, (n_others,).
+        """
         ...
 
 

@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from irp_kedro.core.detector import BlindSet, Rows, Scores
-from irp_kedro.core.judging import NOBODY, Judge
-from irp_kedro.core.removal import Decision, RemovalPolicy
+from irp_kedro.core.detector import NOBODY, BlindSet, Rows, Scores
+from irp_kedro.core.judging import Judge
+from irp_kedro.core.removal import JUDGE, RESEMBLANCE, Decision, RemovalPolicy
+from irp_kedro.core.resemblance import Recognises, alike, may_be_asked
 from irp_kedro.core.threshold import threshold
 from irp_kedro.parameters import RefinementParameters
+
+JUST_BEYOND = 1e-6  # of the way to the limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +28,7 @@ class Judgement:
         median: of the scores of the judge's reference.
         limit: above which images are outliers; 1 where several opinions are weighed.
         ordering: (n_rows,) the opinion that the next reference is chosen by: of those that spoke alone, if any.
+        alike: those of them that are above the limit because they resemble others that are.
     """
 
     rows: Rows
@@ -33,6 +37,7 @@ class Judgement:
     median: float
     limit: float
     ordering: Scores
+    alike: Rows = field(default_factory=lambda: NOBODY)
 
     @property
     def n_above(self) -> int:
@@ -70,7 +75,7 @@ class Judgement:
 
     def decisions(self, cycle: int, images: BlindSet, leaving: Rows, returning: Rows) -> tuple[Decision, ...]:
         """Return a record of everyone who leaves, then of everyone who returns."""
-        score_of = self.by_id(images)
+        score_of, alike = self.by_id(images), set(self.alike.tolist())
         return tuple(
             Decision(
                 cycle=cycle,
@@ -80,6 +85,7 @@ class Judgement:
                 score=score_of[images.image_ids[row]],
                 median_score=self.median,
                 threshold=self.limit,
+                by=RESEMBLANCE if action == "removed" and row in alike else JUDGE,
             )
             for action, rows in (("removed", leaving), ("restored", returning))
             for row in rows.tolist()
@@ -125,8 +131,12 @@ def judge_images(
     rule: RefinementParameters,
     *,
     cycle: int,
+    reviewed: tuple[Rows, Rows] = (NOBODY, NOBODY),
 ) -> Judgement:
     """Return what ``judge`` says of the set, and of those that left it where they may return.
+
+    Where enough are beyond the limit to say what defects look like, those in doubt that resemble them are
+    beyond it as well (decision 0044), and rank after them.
 
     Args:
         judge: who decides.
@@ -135,6 +145,8 @@ def judge_images(
         reference: whom the judge learns from, and whose scores the limit is measured by.
         rule: of the threshold.
         cycle: names the random streams.
+        reviewed: whom a person kept, who are no example of a defect whatever their score, and whom a person
+            removed, who are.
     """
     everyone = np.arange(len(images)) if rule.restore else training
     outside = np.setdiff1d(everyone, reference)
@@ -142,7 +154,7 @@ def judge_images(
     scores, median, limit = weigh(opinions, len(reference), rule)
     order = np.argsort(np.concatenate([reference, outside]))  # blind order, whoever was the reference
     rows = np.concatenate([reference, outside])[order]
-    return Judgement(
+    judged = Judgement(
         rows=rows,
         inside=np.isin(rows, training),
         scores=scores[order],
@@ -150,6 +162,35 @@ def judge_images(
         limit=limit,
         ordering=_ordering(opinions)[order],
     )
+    if opinions.ndim == 1 or not rule.resemblance or not isinstance(judge, Recognises):
+        return judged
+    return _with_those_alike(judged, judge, reference, reviewed, rule.doubt, cycle=cycle)
+
+
+def _with_those_alike(
+    judged: Judgement,
+    judge: Recognises,
+    reference: Rows,
+    reviewed: tuple[Rows, Rows],
+    doubt: float,
+    *,
+    cycle: int,
+) -> Judgement:
+    kept, removed = reviewed
+    way = (judged.scores - judged.median) / (judged.limit - judged.median)
+    left = np.union1d(np.setdiff1d(judged.rows[way > 1], kept), removed)
+    between = (way > doubt) & (way <= 1) & ~np.isin(judged.rows, removed)
+    if not between.any() or not may_be_asked(len(left), len(judged.rows)):
+        return judged
+    in_doubt = judged.rows[between]
+    witnesses = judge.resemblance(reference, left, in_doubt, cycle=cycle)
+    if not witnesses:
+        return judged
+    # Who has left is held against what is asked at the limit: it does not come and go with each drawn judge.
+    asked = np.where(judged.inside[between], (way[between] - doubt) / (1 - doubt), 1.0)
+    found = in_doubt[alike(witnesses, asked)]
+    raised = np.where(np.isin(judged.rows, found), judged.limit * (1 + JUST_BEYOND * (1 + way)), judged.scores)
+    return replace(judged, scores=raised, alike=found)
 
 
 def _ordering(opinions: Scores) -> Scores:

@@ -7,14 +7,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from irp_kedro.core import seeding
-from irp_kedro.core.detector import AnomalyDetector, Rows, Scores
+from irp_kedro.core.detector import NOBODY, AnomalyDetector, Rows, Scores, Witness
+from irp_kedro.core.resemblance import Recognises
 from irp_kedro.core.threshold import location_and_spread
 
 SMALLEST_SCORE = 1e-12  # its logarithm is still a number
 SMALLEST_RATIO = 1e-3  # to the median
-
-
-NOBODY: Rows = np.empty(0, dtype=np.intp)
 
 
 class Judge(Protocol):
@@ -70,6 +68,16 @@ class Apart:
         detector = self.fresh(f"judge/{cycle}")
         detector.fit(rows, epochs=self.epochs)
         return detector.score(np.concatenate([rows, outside]))
+
+    def resemblance(
+        self, reference: Rows, left: Rows, others: Rows, *, cycle: int
+    ) -> list[tuple[Scores, Scores]]:
+        """Return what the judge says as a witness, where it is one (:class:`resemblance.Recognises`)."""
+        detector = self.fresh(f"judge/{cycle}")
+        if not isinstance(detector, Witness):
+            return []
+        detector.fit(reference, epochs=self.epochs)
+        return [detector.resemblance(left, others)]
 
 
 @dataclass(frozen=True)
@@ -179,6 +187,13 @@ class Council:
         if alone:
             opinions.append(_soft_maximum(alone))
         return np.stack(opinions)
+
+    def resemblance(
+        self, reference: Rows, left: Rows, others: Rows, *, cycle: int
+    ) -> list[tuple[Scores, Scores]]:
+        """Return what every member that is a witness says."""
+        judges = [member.judge for member in self.members if isinstance(member.judge, Recognises)]
+        return [said for judge in judges for said in judge.resemblance(reference, left, others, cycle=cycle)]
 
 
 def _standardised(scores: Scores, n_inside: int) -> Scores:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from irp_kedro.core.refinement import RefinementCycle
-from irp_kedro.core.removal import REVIEW
+from irp_kedro.core.removal import RESEMBLANCE, REVIEW
 
 LOG_COLUMNS = (
     "cycle",
@@ -41,8 +41,8 @@ def removal_log(
         policy: name of the removal policy.
         scoring: ``in_sample`` or ``held_out``.
         detector: name of the detector that was trained.
-        judge: name of the detector that decided; what a person decided says ``review`` in its place, and in
-            that of policy and scoring.
+        judge: name of the detector that decided; what resemblance to others decided says ``resemblance`` in
+            its place, what a person decided ``review``, there and for policy and scoring.
     """
     paths = dict(zip(manifest["image_id"], manifest["path"], strict=True))
     by_loop = {"policy": policy, "scoring": scoring, "judge": judge}
@@ -51,12 +51,19 @@ def removal_log(
             **asdict(decision),
             "path": paths[decision.image_id],
             "detector": detector,
-            **(dict.fromkeys(by_loop, REVIEW) if decision.by == REVIEW else by_loop),
+            **by_loop,
+            **_instead(decision.by, by_loop),
         }
         for cycle in cycles
         for decision in cycle.decisions
     ]
     return pd.DataFrame(rows, columns=list(LOG_COLUMNS))
+
+
+def _instead(by: str, by_loop: dict[str, str]) -> dict[str, str]:
+    if by == REVIEW:
+        return dict.fromkeys(by_loop, REVIEW)
+    return {"judge": RESEMBLANCE} if by == RESEMBLANCE else {}
 
 
 def cycle_history(cycles: Sequence[tuple[RefinementCycle, float]]) -> pd.DataFrame:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from irp_kedro.core import seeding
-from irp_kedro.core.detector import AnomalyDetector, BlindSet, Rows
+from irp_kedro.core.detector import NOBODY, AnomalyDetector, BlindSet, Rows
 from irp_kedro.core.doubt import share_of_epochs, train
 from irp_kedro.core.judgement import choose_reference, judge_images
-from irp_kedro.core.judging import NOBODY, Judge
+from irp_kedro.core.judging import Judge
 from irp_kedro.core.removal import REVIEW, AllAbove, Decision, RemovalPolicy, WorstOnly
 from irp_kedro.core.review import NO_REVIEW, Review
 from irp_kedro.errors import ReviewError
@@ -124,7 +124,7 @@ def refine(
         past: cycles already done, from 0, of a loop that was interrupted; they are not yielded again.
     """
     rule = plan.rule
-    dismissed = plan.review.removed_rows(images)
+    locked, dismissed = plan.review.kept_rows(images), plan.review.removed_rows(images)
     training: Rows = np.setdiff1d(np.arange(len(images)), dismissed)
     _refuse_to_train_on_nothing(training)
     if plan.max_cycles == 0:
@@ -144,11 +144,10 @@ def refine(
     for cycle in range(max(1, len(past)), plan.max_cycles + 1):  # lines 13-15
         reference = choose_reference(judge, images, training, rule, last)
         judged = judge_images(  # lines 3 and 4, Eq. 5
-            judge, images, training, reference, rule, cycle=cycle
+            judge, images, training, reference, rule, cycle=cycle, reviewed=(locked, dismissed)
         )
         returning = np.setdiff1d(judged.returning(), dismissed) if rule.restore else NOBODY
         allowed = _may_leave(images, training, plan) + len(returning)
-        locked = plan.review.kept_rows(images)
         leaving = judged.leaving(plan.policy, allowed, locked)  # lines 5-6, may be empty
         decisions = judged.decisions(cycle, images, leaving, returning)
         last = judged.ordering_by_id(images)

@@ -8,7 +8,7 @@ import numpy as np
 
 from irp_kedro.core.detector import Rows, Scores
 
-JUDGE, REVIEW = "judge", "review"
+JUDGE, RESEMBLANCE, REVIEW = "judge", "resemblance", "review"
 
 
 class RemovalPolicy(Protocol):
@@ -56,10 +56,11 @@ class Decision:
 
     Attributes:
         action: ``removed`` or ``restored``; ``kept`` where a person's review holds an image in the set.
-        score: at the moment of the decision, higher = more anomalous; ``None`` where a review decided.
+        score: at the moment of the decision, higher = more anomalous; ``None`` where a review decided; just
+            beyond the threshold where resemblance did.
         median_score: of the images judged in that cycle; ``None`` where a review decided.
         threshold: what the score was held against; ``None`` where a review decided.
-        by: ``judge`` or ``review``.
+        by: ``judge``; ``resemblance`` where an image in doubt is like others that left; ``review``.
     """
 
     cycle: int

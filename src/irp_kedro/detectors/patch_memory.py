@@ -19,12 +19,13 @@ from torch import Tensor
 from irp_kedro.core import seeding
 from irp_kedro.core.detector import Rows, Scores
 from irp_kedro.detectors.fingerprints import fingerprints
+from irp_kedro.detectors.patch_distances import as_columns, likeness_to, nearest, of_each, statistics
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 from irp_kedro.errors import ParameterError
 from irp_kedro.features.device import download, resolve_precision, upload
 
-SMALLEST_DEVIATION = 1e-3
 KEPT_DISTANCES = 2**30  # bytes; a larger table is made again in every cycle
+DISTANCES = (1e-6, 1e6)  # whose ratio is still a number
 TOGETHER = 8  # images compared with the whole memory at a time
 
 
@@ -33,7 +34,7 @@ class _Memory:
     """Patches (n_images, per_image, n_channels), the rows of their images (-1: none), and who these are.
 
     The rows are on the host too, where the set to compare with is chosen: nothing waits for a device's answer.
-    ``columns`` are what patches are multiplied by to be compared with all of these, see :func:`_likeness`.
+    ``columns`` are what patches are multiplied by to be compared with all of these, see :func:`likeness_to`.
     """
 
     patches: Tensor
@@ -59,7 +60,7 @@ class PatchMemory:
         self.name = name
         self._bfloat16 = resolve_precision(settings.training.precision, features.device) == "bfloat16"
         self._who = fingerprints(features)
-        self._statistics = _statistics(features) if len(features) else None
+        self._statistics = statistics(features) if len(features) else None
         self._memory: _Memory | None = None
         self._reference: Tensor | None = None  # positions in the memory
         self._referring: Rows = np.empty(0, dtype=np.int64)  # the rows of their images
@@ -97,6 +98,34 @@ class PatchMemory:
         excess = self._excess(rows)
         worst = min(self.settings.patches.worst, excess.shape[1])
         return download(excess.topk(worst, dim=1).values.mean(dim=1).double())
+
+    def resemblance(self, left: Rows, others: Rows) -> tuple[Scores, Scores]:
+        """Return how much rather each image's most unusual patches are like those of images that left.
+
+        That is the mean logarithm of a patch's distance to the nearest one of the reference over that to the
+        nearest unusual one of the images that left, other images than its own; higher = more like what left.
+
+        Args:
+            left: who left.
+            others: who is to be compared with them.
+
+        Returns:
+            Of those that left, (n_left,), among each other, and of the others, (n_others,).
+        """
+        rows = upload(np.concatenate([left, others]), self.features.device)
+        unusual, normal = [], []
+        for some in rows.split(TOGETHER):
+            excess = self._excess_of(some)
+            worst = excess.topk(min(self.settings.patches.worst, excess.shape[1]), dim=1).indices
+            unusual.append(of_each(self._standardised(self.features[some]), worst))
+            normal.append(self._to_reference(some, worst)[0].amin(dim=2))
+        patches, who = torch.cat(unusual), self._who[rows]
+        theirs = nearest(patches, who, patches[: len(left)], who[: len(left)])
+        # Copies of an image are no neighbours of it: where there are no others, nothing is near.
+        near, far = DISTANCES
+        alike = (torch.cat(normal).clamp(near, far) / theirs.clamp(near, far)).log()
+        among, to_them = np.split(download(alike.mean(dim=1).double()), [len(left)])
+        return among, to_them
 
     def anomaly_map(self, rows: Rows) -> Tensor:
         """Return the excess of every patch, (n_images, height, width) on the feature grid."""
@@ -150,23 +179,25 @@ class PatchMemory:
         detector._statistics = held["mean"], held["deviation"]
         patches = held["patches"]
         detector._referring = np.full(len(patches), -1)
-        columns = _columns(patches, bfloat16=detector._bfloat16)
+        columns = as_columns(patches, bfloat16=detector._bfloat16)
         detector._memory = _Memory(patches, detector._referring, held["who"], columns)
         detector._reference = torch.arange(len(patches), device=features.device)
         detector._reach = held["reach"]
         return detector
 
     def _excess(self, rows: Rows) -> Tensor:
+        places = upload(rows, self.features.device)
+        return torch.cat([self._excess_of(some) for some in places.split(TOGETHER)])
+
+    def _excess_of(self, rows: Tensor) -> Tensor:
+        """Return the excess of every patch of a few images, (n_rows, n_patches)."""
         _, _, reach = self._fitted()
-        parts = []
-        for some in upload(rows, self.features.device).split(TOGETHER):
-            distance, patch = self._to_reference(some)
-            kth = self._kth_distance(distance, patch)
-            # All that are as near as the k-th, so that no order among equals matters.
-            near = (distance <= kth[:, :, None]).float()
-            theirs = reach[torch.arange(len(reach), device=reach.device), patch.long()]
-            parts.append(kth - (theirs * near).sum(dim=2) / near.sum(dim=2).clamp_min(1))
-        return torch.cat(parts)
+        distance, patch = self._to_reference(rows)
+        kth = self._kth_distance(distance, patch)
+        # All that are as near as the k-th, so that no order among equals matters.
+        near = (distance <= kth[:, :, None]).float()
+        theirs = reach[torch.arange(len(reach), device=reach.device), patch.long()]
+        return kth - (theirs * near).sum(dim=2) / near.sum(dim=2).clamp_min(1)
 
     def _kth_distance(self, distance: Tensor, patch: Tensor) -> Tensor:
         """Return the distance of each patch to the k-th nearest reference image, (n, n_patches)."""
@@ -195,9 +226,9 @@ class PatchMemory:
         memory, _, _ = self._fitted(reach=False)
         compared = self._standardised(self.features[rows])
         if patches is not None:
-            compared = _of_each(compared, patches)
+            compared = of_each(compared, patches)
         n_images, per_image, _ = memory.patches.shape
-        likeness = _likeness(compared.flatten(0, 1), memory.columns)
+        likeness = likeness_to(compared.flatten(0, 1), memory.columns)
         most, patch = likeness.view(len(rows), -1, n_images, per_image).max(dim=3)
         squared = compared.square().sum(dim=2, keepdim=True) - 2 * most.float()
         return squared.clamp_min(0).sqrt().half(), patch.to(torch.int16)
@@ -216,7 +247,7 @@ class PatchMemory:
                 distance[some], patch[some] = self._compare(some)
             self._distances["all"] = distance, patch
         distance, patch = (column[rows] for column in self._distances["all"])
-        return (distance, patch) if patches is None else (_of_each(distance, patches), _of_each(patch, patches))
+        return (distance, patch) if patches is None else (of_each(distance, patches), of_each(patch, patches))
 
     def _fits_in_memory(self) -> bool:
         memory, _, _ = self._fitted(reach=False)
@@ -229,8 +260,8 @@ class PatchMemory:
         n_images = len(self.features)
         chosen = np.sort(rng.permutation(n_images)[: self.settings.patches.references])
         rows = upload(chosen, self.features.device)
-        patches = _of_each(self._standardised(self.features[rows]), self._drawn_patches(chosen))
-        return _Memory(patches, chosen, self._who[rows], _columns(patches, bfloat16=self._bfloat16))
+        patches = of_each(self._standardised(self.features[rows]), self._drawn_patches(chosen))
+        return _Memory(patches, chosen, self._who[rows], as_columns(patches, bfloat16=self._bfloat16))
 
     def _drawn_patches(self, rows: Rows) -> Tensor:
         """Return which patches of each of ``rows`` are remembered, (n_rows, per_image)."""
@@ -258,43 +289,3 @@ class FinePatchMemory(PatchMemory):
     """The same on shallower maps and a finer grid: small defects, and those of colour and texture."""
 
     registered = "fine_patch_memory"
-
-
-def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean patch at each position and the deviation of each channel, of all images at hand."""
-    # Some positions at a time: a mean in float32 makes a copy of what it is taken of.
-    mean = torch.cat([some.mean(dim=0, dtype=torch.float32) for some in features.split(TOGETHER, dim=1)])
-    variance = torch.zeros(features.shape[2], device=features.device)
-    overall = mean.mean(dim=0)
-    for some in features.split(64):
-        variance += (some.float() - overall).square().mean(dim=1).sum(dim=0)
-    deviation = (variance / len(features)).sqrt().clamp_min(SMALLEST_DEVIATION)
-    # Divided by the root of their number, distances do not grow with the channels of a backbone.
-    return mean, deviation * features.shape[2] ** 0.5
-
-
-def _of_each(values: Tensor, patches: Tensor) -> Tensor:
-    """Return the rows ``patches`` (n_images, some) of each image's own ``values`` (n_images, n_patches, n)."""
-    return values.gather(1, patches[:, :, None].expand(-1, -1, values.shape[2]))
-
-
-def _columns(remembered: Tensor, *, bfloat16: bool) -> Tensor:
-    """Return the remembered patches as columns, each with -|remembered|^2 / 2 below it.
-
-    bfloat16 is enough: distances rank, and are averaged. The half square takes two rows of it, coarse and rest.
-    """
-    bank = remembered.flatten(0, 1)
-    squares = bank.square().sum(dim=1, keepdim=True) / -2
-    if not bfloat16:
-        return torch.cat([bank, squares], dim=1).T
-    coarse = squares.bfloat16()
-    return torch.cat([bank.bfloat16(), coarse, (squares - coarse.float()).bfloat16()], dim=1).T
-
-
-def _likeness(patches: Tensor, columns: Tensor) -> Tensor:
-    """Return patch x remembered - |remembered|^2 / 2, (n_patches, n_remembered), largest for the nearest.
-
-    One product, and nothing else passes over all pairs: ones take the half squares in.
-    """
-    ones = patches.new_ones((len(patches), len(columns) - patches.shape[1]))
-    return torch.cat([patches, ones], dim=1).to(columns.dtype) @ columns

@@ -1,0 +1,67 @@
+"""Distances between patches of many images, each comparison one matrix product."""
+
+import torch
+from torch import Tensor
+
+SMALLEST_DEVIATION = 1e-3
+POSITIONS_TOGETHER = 8
+IMAGES_TOGETHER = 64
+
+
+def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean patch at each position and the deviation of each channel, of all images at hand."""
+    # Some positions at a time: a mean in float32 makes a copy of what it is taken of.
+    parts = features.split(POSITIONS_TOGETHER, dim=1)
+    mean = torch.cat([some.mean(dim=0, dtype=torch.float32) for some in parts])
+    variance = torch.zeros(features.shape[2], device=features.device)
+    overall = mean.mean(dim=0)
+    for some in features.split(64):
+        variance += (some.float() - overall).square().mean(dim=1).sum(dim=0)
+    deviation = (variance / len(features)).sqrt().clamp_min(SMALLEST_DEVIATION)
+    # Divided by the root of their number, distances do not grow with the channels of a backbone.
+    return mean, deviation * features.shape[2] ** 0.5
+
+
+def of_each(values: Tensor, patches: Tensor) -> Tensor:
+    """Return the rows ``patches`` (n_images, some) of each image's own ``values`` (n_images, n_patches, n)."""
+    return values.gather(1, patches[:, :, None].expand(-1, -1, values.shape[2]))
+
+
+def as_columns(remembered: Tensor, *, bfloat16: bool) -> Tensor:
+    """Return the remembered patches as columns, each with -|remembered|^2 / 2 below it.
+
+    bfloat16 is enough: distances rank, and are averaged. The half square takes two rows of it, coarse and rest.
+    """
+    bank = remembered.flatten(0, 1)
+    squares = bank.square().sum(dim=1, keepdim=True) / -2
+    if not bfloat16:
+        return torch.cat([bank, squares], dim=1).T
+    coarse = squares.bfloat16()
+    return torch.cat([bank.bfloat16(), coarse, (squares - coarse.float()).bfloat16()], dim=1).T
+
+
+def likeness_to(patches: Tensor, columns: Tensor) -> Tensor:
+    """Return patch x remembered - |remembered|^2 / 2, (n_patches, n_remembered), largest for the nearest.
+
+    One product, and nothing else passes over all pairs: ones take the half squares in.
+    """
+    ones = patches.new_ones((len(patches), len(columns) - patches.shape[1]))
+    return torch.cat([patches, ones], dim=1).to(columns.dtype) @ columns
+
+
+def nearest(patches: Tensor, who: Tensor, others: Tensor, who_else: Tensor) -> Tensor:
+    """Return each patch's distance to the nearest patch of the other images, (n_images, n_patches).
+
+    Args:
+        patches: (n_images, n_patches, n_channels).
+        who: (n_images,) fingerprints; no image is compared with itself or a copy.
+        others: (n_others, n_patches, n_channels).
+        who_else: (n_others,).
+    """
+    found = []
+    for some, whose in zip(patches.split(IMAGES_TOGETHER), who.split(IMAGES_TOGETHER), strict=True):
+        distance = torch.cdist(some.flatten(0, 1), others.flatten(0, 1))
+        distance = distance.view(len(some), some.shape[1], len(others), -1).amin(dim=3)
+        own = whose[:, None] == who_else[None, :]
+        found.append(distance.masked_fill(own[:, None, :], torch.inf).amin(dim=2))
+    return torch.cat(found)

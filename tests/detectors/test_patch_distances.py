@@ -1,0 +1,60 @@
+"""Distances between patches, against loops over all pairs."""
+
+import numpy as np
+import pytest
+import torch
+
+from irp_kedro.detectors.patch_distances import as_columns, likeness_to, nearest, of_each, statistics
+
+
+def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_mean_is_that_of_each_position_and_the_deviation_that_of_all() -> None:
+    features = drawn(40, 9, 3).half()
+    mean, deviation = statistics(features)
+    exact = features.double().numpy()
+    np.testing.assert_allclose(mean, exact.mean(axis=0), atol=1e-5)
+    spread = np.sqrt(((exact - exact.mean(axis=(0, 1))) ** 2).mean(axis=(0, 1)))
+    np.testing.assert_allclose(deviation, spread * np.sqrt(3), rtol=1e-4)
+
+
+def test_each_image_gives_the_patches_it_is_asked_for() -> None:
+    values = torch.arange(24).view(2, 4, 3)
+    assert of_each(values, torch.tensor([[3, 0], [1, 1]])).tolist() == [
+        [[9, 10, 11], [0, 1, 2]],
+        [[15, 16, 17], [15, 16, 17]],
+    ]
+
+
+@pytest.mark.parametrize(("bfloat16", "tolerance"), [(False, 1e-5), (True, 0.2)])
+def test_the_likeness_gives_the_squared_distance(tolerance: float, *, bfloat16: bool) -> None:
+    patches, remembered = drawn(5, 8), drawn(3, 4, 8, seed=1)
+    likeness = likeness_to(patches, as_columns(remembered, bfloat16=bfloat16)).float()
+    squared = patches.square().sum(dim=1, keepdim=True) - 2 * likeness
+    torch.testing.assert_close(
+        squared, torch.cdist(patches, remembered.flatten(0, 1)).square(), atol=tolerance, rtol=0.02
+    )
+
+
+def test_the_nearest_patch_is_that_of_another_image_and_never_of_a_copy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("irp_kedro.detectors.patch_distances.IMAGES_TOGETHER", 2)
+    patches, others = drawn(5, 3, 4), drawn(4, 3, 4, seed=1)
+    others[1] = patches[1]
+    who, who_else = torch.tensor([10, 11, 12, 13, 14]), torch.tensor([20, 11, 22, 13])
+    found = nearest(patches, who, others, who_else)
+    for image, patch in np.ndindex(5, 3):
+        steps = [
+            float((patches[image, patch] - others[other, place]).norm())
+            for other, place in np.ndindex(4, 3)
+            if who[image] != who_else[other]
+        ]
+        assert float(found[image, patch]) == pytest.approx(min(steps), abs=1e-5)
+
+
+def test_without_another_image_nothing_is_near() -> None:
+    patches, who = drawn(2, 3, 4), torch.tensor([1, 1])
+    assert nearest(patches, who, patches, who).isinf().all()
