@@ -337,8 +337,8 @@ def test_a_council_standardises_by_the_set_alone_and_puts_those_outside_behind_i
 class TellsAlike(SpyDetector):
     """Also says how alike images are: by their number."""
 
-    def resemblance(self, left: Rows, others: Rows) -> tuple[Scores, Scores]:
-        return left.astype(float), others.astype(float)
+    def resemblance(self, left: Rows, others: Rows) -> list[tuple[Scores, Scores]]:
+        return [(left.astype(float), others.astype(float))]
 
 
 def test_witnesses_are_asked_once_they_learnt_from_the_reference_and_other_judges_not_at_all() -> None:

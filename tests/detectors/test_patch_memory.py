@@ -282,45 +282,48 @@ def test_an_image_unusual_in_the_same_way_is_more_like_those_that_left_than_one_
     remembering: Settings,
 ) -> None:
     detector = fitted(with_defects(), remembering(), normal_ones())
-    among, (same, other, normal) = detector.resemblance(LEFT, np.array([ALIKE, OTHERWISE, 0]))
-    assert among.shape == LEFT.shape
-    assert same > 0 > max(other, normal)  # nearer to what left than to anything normal
-    assert min(among) > max(other, normal)
+    for among, (same, other, normal) in detector.resemblance(LEFT, np.array([ALIKE, OTHERWISE, 0])):
+        assert among.shape == LEFT.shape
+        assert same > 0 > max(other, normal)  # nearer to what left than to anything normal
+        assert min(among) > max(other, normal)
 
 
-def test_the_likeness_is_that_of_a_slow_computation(remembering: Settings) -> None:
+@pytest.mark.parametrize(("neighbours", "several"), [(0.2, 1), (0.7, 2)])
+def test_the_likeness_is_that_of_a_slow_computation(
+    neighbours: float, several: int, remembering: Settings
+) -> None:
     patches, reference, others = with_defects(), normal_ones(), np.array([ALIKE, OTHERWISE])
-    settings = remembering(worst=2)
+    settings = remembering(worst=2, neighbours=neighbours)
     detector = fitted(patches, settings, reference)
     excess = detector.anomaly_map(ROWS).flatten(1)
     scale = detector.export().tensors
     scaled = ((patches.float() - scale["mean"]) / scale["deviation"]).double()
     worst = [scaled[row, excess[row].topk(2).indices] for row in ROWS]
 
-    def likeness(row: int) -> float:
+    def likeness(row: int, k: int) -> float:
         normal = torch.stack([torch.cdist(worst[row], scaled[other]).amin(dim=1) for other in reference])
         theirs = torch.stack(
             [torch.cdist(worst[row], worst[other]).amin(dim=1) for other in LEFT if other != row]
         )
-        return float((normal.amin(dim=0) / theirs.amin(dim=0)).log().mean())
+        return float((normal.amin(dim=0) / theirs.kthvalue(k, dim=0).values).log().mean())
 
-    among, to_them = detector.resemblance(LEFT, others)
-    np.testing.assert_allclose(among, [likeness(row) for row in LEFT], atol=5e-3)
-    np.testing.assert_allclose(to_them, [likeness(row) for row in others], atol=5e-3)
+    for k, (among, to_them) in zip((1, several), detector.resemblance(LEFT, others), strict=True):
+        np.testing.assert_allclose(among, [likeness(row, k) for row in LEFT], atol=5e-3)
+        np.testing.assert_allclose(to_them, [likeness(row, k) for row in others], atol=5e-3)
 
 
 def test_no_copy_of_an_image_vouches_for_what_it_is_like(remembering: Settings) -> None:
     patches = with_defects()
     patches[OTHERWISE] = patches[LEFT[0]]
     detector = fitted(patches, remembering(), normal_ones())
-    among, (copied,) = detector.resemblance(LEFT, np.array([OTHERWISE]))
-    assert copied == pytest.approx(among[0], abs=1e-6)
+    for among, (copied,) in detector.resemblance(LEFT, np.array([OTHERWISE])):
+        assert copied == pytest.approx(among[0], abs=1e-6)
 
 
 def test_where_nobody_else_left_nothing_is_like_what_left(remembering: Settings) -> None:
     patches = with_defects()
     patches[OTHERWISE] = patches[LEFT[0]]
     detector = fitted(patches, remembering(), normal_ones())
-    among, (copied,) = detector.resemblance(LEFT[:1], np.array([OTHERWISE]))
-    assert np.isfinite([*among, copied]).all()
-    assert max(*among, copied) < -5
+    for among, (copied,) in detector.resemblance(LEFT[:1], np.array([OTHERWISE])):
+        assert np.isfinite([*among, copied]).all()
+        assert max(*among, copied) < -5

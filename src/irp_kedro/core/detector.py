@@ -49,11 +49,11 @@ class Witness(Protocol):
         """Learn what is normal from ``rows``."""
         ...
 
-    def resemblance(self, left: Rows, others: Rows) -> tuple[Scores, Scores]:
+    def resemblance(self, left: Rows, others: Rows) -> list[tuple[Scores, Scores]]:
         """Return how much rather images are like those that left than like normal ones, higher = more so.
 
         Returns:
-            Of those that left, (n_left,), among each other, and of the others, (n_others,).
+            In each regard: of those that left, (n_left,), among each other, and of the others, (n_others,).
         """
         ...
 

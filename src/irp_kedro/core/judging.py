@@ -77,7 +77,7 @@ class Apart:
         if not isinstance(detector, Witness):
             return []
         detector.fit(reference, epochs=self.epochs)
-        return [detector.resemblance(left, others)]
+        return detector.resemblance(left, others)
 
 
 @dataclass(frozen=True)

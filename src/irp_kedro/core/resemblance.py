@@ -22,7 +22,7 @@ class Recognises(Protocol):
     def resemblance(
         self, reference: Rows, left: Rows, others: Rows, *, cycle: int
     ) -> list[tuple[Scores, Scores]]:
-        """Return, for each witness among the judges, how much rather images are like those that left.
+        """Return, for each witness among the judges and in each regard, how much rather images are like those.
 
         Args:
             reference: what the judge learns from.

@@ -1,5 +1,7 @@
 """Distances between patches of many images, each comparison one matrix product."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -49,19 +51,23 @@ def likeness_to(patches: Tensor, columns: Tensor) -> Tensor:
     return torch.cat([patches, ones], dim=1).to(columns.dtype) @ columns
 
 
-def nearest(patches: Tensor, who: Tensor, others: Tensor, who_else: Tensor) -> Tensor:
-    """Return each patch's distance to the nearest patch of the other images, (n_images, n_patches).
+def nearest(patches: Tensor, who: Tensor, others: Tensor, who_else: Tensor, ranks: Sequence[int]) -> Tensor:
+    """Return each patch's distance to the k-th nearest of the other images, (n_ranks, n_images, n_patches).
+
+    An image is as near as the nearest of its patches.
 
     Args:
         patches: (n_images, n_patches, n_channels).
         who: (n_images,) fingerprints; no image is compared with itself or a copy.
         others: (n_others, n_patches, n_channels).
         who_else: (n_others,).
+        ranks: each k, 1 to n_others; where fewer are others than itself, infinity.
     """
     found = []
     for some, whose in zip(patches.split(IMAGES_TOGETHER), who.split(IMAGES_TOGETHER), strict=True):
         distance = torch.cdist(some.flatten(0, 1), others.flatten(0, 1))
         distance = distance.view(len(some), some.shape[1], len(others), -1).amin(dim=3)
         own = whose[:, None] == who_else[None, :]
-        found.append(distance.masked_fill(own[:, None, :], torch.inf).amin(dim=2))
-    return torch.cat(found)
+        distance = distance.masked_fill(own[:, None, :], torch.inf)
+        found.append(torch.stack([distance.kthvalue(k, dim=2).values for k in ranks]))
+    return torch.cat(found, dim=1)

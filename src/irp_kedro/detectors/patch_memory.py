@@ -99,18 +99,20 @@ class PatchMemory:
         worst = min(self.settings.patches.worst, excess.shape[1])
         return download(excess.topk(worst, dim=1).values.mean(dim=1).double())
 
-    def resemblance(self, left: Rows, others: Rows) -> tuple[Scores, Scores]:
+    def resemblance(self, left: Rows, others: Rows) -> list[tuple[Scores, Scores]]:
         """Return how much rather each image's most unusual patches are like those of images that left.
 
         That is the mean logarithm of a patch's distance to the nearest one of the reference over that to the
-        nearest unusual one of the images that left, other images than its own; higher = more like what left.
+        unusual ones of another image that left; higher = more like what left. Once that image is the nearest,
+        once the k-th nearest, k being the share ``patches.neighbours`` of them: one odd image among those that
+        left has others like it only by chance.
 
         Args:
             left: who left.
             others: who is to be compared with them.
 
         Returns:
-            Of those that left, (n_left,), among each other, and of the others, (n_others,).
+            For both, of those that left, (n_left,), among each other, and of the others, (n_others,).
         """
         rows = upload(np.concatenate([left, others]), self.features.device)
         unusual, normal = [], []
@@ -120,12 +122,12 @@ class PatchMemory:
             unusual.append(of_each(self._standardised(self.features[some]), worst))
             normal.append(self._to_reference(some, worst)[0].amin(dim=2))
         patches, who = torch.cat(unusual), self._who[rows]
-        theirs = nearest(patches, who, patches[: len(left)], who[: len(left)])
+        ranks = (1, max(1, int(self.settings.patches.neighbours * len(left))))
+        theirs = nearest(patches, who, patches[: len(left)], who[: len(left)], ranks)
         # Copies of an image are no neighbours of it: where there are no others, nothing is near.
         near, far = DISTANCES
-        alike = (torch.cat(normal).clamp(near, far) / theirs.clamp(near, far)).log()
-        among, to_them = np.split(download(alike.mean(dim=1).double()), [len(left)])
-        return among, to_them
+        alike = (torch.cat(normal).clamp(near, far) / theirs.clamp(near, far)).log().mean(dim=2)
+        return [(said[: len(left)], said[len(left) :]) for said in download(alike.double())]
 
     def anomaly_map(self, rows: Rows) -> Tensor:
         """Return the excess of every patch, (n_images, height, width) on the feature grid."""
