@@ -1,8 +1,7 @@
 """Every parameter a user can set, with its bounds: refused at birth, never half-way through a run.
 
 The models are frozen and forbid unknown keys. :func:`check_parameters` builds the whole tree at once and turns
-every fault into one :class:`~irp_kedro.errors.ParameterError` that names the key, the value and the nearest
-known key.
+every fault into one :class:`~irp_kedro.errors.ParameterError` that names key, value and the nearest known key.
 """
 
 import hashlib
@@ -150,6 +149,7 @@ class RefinementParameters(Group):
     reference: Annotated[float, Field(gt=0, le=1)] = 0.75
     doubt: Annotated[float, Field(gt=0, le=1)] = 0.3
     resemblance: bool = True
+    variants: bool = True
     scoring: Literal["in_sample", "held_out"] = "held_out"
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     judge: Judges = ("patch_memory", "gaussian", "fine_patch_memory")

@@ -101,7 +101,13 @@ def test_a_value_without_denominator_is_none() -> None:
 
 def test_one_unknown_label_leaves_the_counts_only() -> None:
     found = removal_metrics(suspicion({**LABELS, "a": "unknown"}))
-    assert found == {"n_images": 4, "n_removed": 2, "n_doubtful": 0, "labels_known": False}
+    assert found == {
+        "n_images": 4,
+        "n_removed": 2,
+        "n_doubtful": 0,
+        "n_variants": 0,
+        "labels_known": False,
+    }
 
 
 def test_images_in_doubt_are_counted_and_have_not_left() -> None:
@@ -111,6 +117,14 @@ def test_images_in_doubt_are_counted_and_have_not_left() -> None:
     assert (found["n_doubtful"], found["bad_doubtful"], found["bad_left"]) == (2, 1, 1)
     undoubted = removal_metrics(suspicion())
     assert {**found, "n_doubtful": 0, "bad_doubtful": 0} == undoubted
+
+
+def test_images_of_a_variant_are_counted_and_have_not_left() -> None:
+    ranked = rank_by_suspicion(LOG, training(**LABELS), LAST, variants=["c", "a"])
+    assert ranked["variant"].tolist() == [False, False, True, True]
+    found = removal_metrics(ranked)
+    assert (found["n_variants"], found["bad_variants"], found["bad_left"]) == (2, 1, 1)
+    assert {**found, "n_variants": 0, "bad_variants": 0} == removal_metrics(suspicion())
 
 
 def test_the_audit_is_the_log_with_labels_and_the_ranking_quality() -> None:

@@ -263,3 +263,77 @@ def test_who_has_left_returns_only_where_it_is_less_alike_than_is_asked_at_the_l
         assert (ALIKE in judged_by(judge).leaving(AllAbove(), 99, NOBODY)) is False
         outside = judged_by(judge, training=np.setdiff1d(np.arange(len(MANY)), [ALIKE]))
         assert (ALIKE in outside.returning()) is returns
+
+
+class SeeingCompany(Recognising):
+    """Also knows who is in company: near to others of a group, all alike or none."""
+
+    def __init__(self, scores: Sequence[float], likeness: Sequence[float], alike: Rows) -> None:
+        super().__init__(scores, likeness)
+        self.alike = alike
+        self.compared: list[list[int]] = []
+
+    def company(self, group: Rows, asked: Rows, *, nth: int, cycle: int) -> list[Scores]:
+        self.compared.append(asked.tolist())
+        normal = asked < N_NORMAL
+        return [np.where(np.isin(asked, self.alike), 0.5, np.where(normal, 1.0, 9.0))]
+
+
+SOME_DEFECTS, VARIANT = DEFECTS[:2], DEFECTS[2:]
+
+
+def set_with_a_variant() -> SeeingCompany:
+    judge = set_with_two_in_doubt()
+    return SeeingCompany(judge.opinions[0], judge.likeness, VARIANT)
+
+
+def test_a_variant_stays_at_the_median_and_is_not_in_doubt() -> None:
+    judged = judged_by(set_with_a_variant())
+    assert judged.variants.tolist() == VARIANT.tolist()
+    assert (judged.scores[VARIANT] == judged.median).all()
+    assert set(judged.leaving(AllAbove(), 99, NOBODY)) == set(SOME_DEFECTS)
+    assert not set(judged.doubtful(0.3, NOBODY)) & set(VARIANT)
+
+
+def test_a_variant_moves_no_limit() -> None:
+    judge = set_with_a_variant()
+    others = np.setdiff1d(np.arange(len(MANY)), VARIANT)
+    without = Says(judge.opinions[:, others])
+    fewer = BlindSet(*2 * (tuple(f"{number:02}" for number in range(len(others))),))
+    asked = rule(tail_factor=1.5)
+    expected = judge_images(without, fewer, np.arange(len(fewer)), np.arange(N_NORMAL), asked, cycle=1)
+    np.testing.assert_array_equal(judged_by(judge).scores[others], expected.scores)
+
+
+def test_a_variant_is_no_example_of_a_defect() -> None:
+    judge = set_with_a_variant()
+    judged_by(judge)
+    assert judge.asked == []  # two are left beyond the limit
+    judged_by(judge, reviewed=(NOBODY, np.arange(8)))
+    assert [left for _, left, _ in judge.asked] == [[*range(8), *SOME_DEFECTS.tolist()]]
+
+
+def test_a_variant_that_has_left_returns() -> None:
+    judge = set_with_a_variant()
+    judged = judged_by(judge, training=np.setdiff1d(np.arange(len(MANY)), DEFECTS))
+    assert judged.returning().tolist() == VARIANT.tolist()
+
+
+def test_who_a_person_removed_is_no_suspect() -> None:
+    judge = set_with_a_variant()
+    judged = judged_by(judge, reviewed=(NOBODY, VARIANT[:1]))
+    assert VARIANT[0] not in {row for asked in judge.compared for row in asked}
+    assert not len(judged.variants)  # the seven that are left are too few
+
+
+def test_variants_can_be_left_out_of_account() -> None:
+    judge = set_with_a_variant()
+    judged = judged_by(judge, variants=False)
+    assert set(judged.leaving(AllAbove(), 99, NOBODY)) == {*DEFECTS.tolist(), ALIKE}
+    assert judge.compared == []
+
+
+def test_where_nobody_is_doubted_a_variant_is_sought_beyond_the_limit_only() -> None:
+    judge = set_with_a_variant()
+    judged_by(judge, doubt=1.0)
+    assert DEFECTS.tolist() in judge.compared

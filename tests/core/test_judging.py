@@ -335,10 +335,13 @@ def test_a_council_standardises_by_the_set_alone_and_puts_those_outside_behind_i
 
 
 class TellsAlike(SpyDetector):
-    """Also says how alike images are: by their number."""
+    """Also says how alike images are, and how far from a group: by their number."""
 
     def resemblance(self, left: Rows, others: Rows) -> list[tuple[Scores, Scores]]:
         return [(left.astype(float), others.astype(float))]
+
+    def company(self, group: Rows, asked: Rows, nth: int) -> Scores:
+        return asked.astype(float) + len(group) * nth
 
 
 def test_witnesses_are_asked_once_they_learnt_from_the_reference_and_other_judges_not_at_all() -> None:
@@ -349,3 +352,14 @@ def test_witnesses_are_asked_once_they_learnt_from_the_reference_and_other_judge
     assert [(left.tolist(), others.tolist()) for left, others in said] == 2 * [([2.0, 3.0], [4.0])]
     assert [(asked.name, asked.fitted, asked.epochs) for asked in witness.made] == 2 * [("judge/5", {0, 1}, 3)]
     assert [asked.fitted for asked in silent.made] == [set()]
+
+
+def test_each_witness_compares_without_learning_and_only_when_it_is_asked() -> None:
+    witness, silent = TellsAlike("template", [], lambda scores: scores), spy_on()
+    judges = [Apart(silent.fresh, epochs=3), Apart(witness.fresh, epochs=3), held_out(silent)]
+    council = Council([Member(judge, by_logarithm=False, alone=True) for judge in [*judges, judges[1]]])
+    said = council.company(np.array([0, 1]), np.array([2, 3]), nth=10, cycle=5)
+    assert next(iter(said)).tolist() == [22.0, 23.0]
+    assert len(witness.made) == 1
+    assert [scores.tolist() for scores in said] == [[22.0, 23.0]]
+    assert [(asked.name, asked.fitted) for asked in witness.made] == 2 * [("judge/5", set())]

@@ -81,6 +81,7 @@ def cycle(number: int, stop: str = "") -> CycleResult:
         above=1,
         doubtful=("b",) if number else (),
         doubtful_share=0.1 if number else 0.0,
+        variants=("c", "d") if number else (),
         losses=(0.3, 0.1),
         epochs=4 + number,
         stop=stop,
@@ -143,13 +144,14 @@ def test_every_cycle_comes_back_as_it_was(finished: Saving) -> None:
     assert [result.seconds for result in loaded] == [0.25] * 3
 
 
-def test_a_cycle_of_a_version_without_doubt_doubts_nobody(finished: Saving, folder: Path) -> None:
+def test_a_cycle_of_a_version_without_doubt_and_variants_knows_none(finished: Saving, folder: Path) -> None:
     file = next(folder.rglob("cycle_001/cycle.json"))
     content = json.loads(file.read_text())
-    del content["record"]["doubtful"], content["record"]["doubtful_share"]
+    for name in ("doubtful", "doubtful_share", "variants"):
+        del content["record"][name]
     file.write_text(json.dumps(content))
     record = finished.load()[1].record
-    assert (record.doubtful, record.doubtful_share) == ((), 0.0)
+    assert (record.doubtful, record.doubtful_share, record.variants) == ((), 0.0, ())
 
 
 def test_only_the_last_cycle_carries_the_model(finished: Saving) -> None:

@@ -327,3 +327,45 @@ def test_where_nobody_else_left_nothing_is_like_what_left(remembering: Settings)
     for among, (copied,) in detector.resemblance(LEFT[:1], np.array([OTHERWISE])):
         assert np.isfinite([*among, copied]).all()
         assert max(*among, copied) < -5
+
+
+def test_company_is_that_of_a_slow_computation(remembering: Settings) -> None:
+    patches, group, asked = with_defects(), np.array([1, 2, 5, 7, 8]), np.array([2, ALIKE, OTHERWISE])
+    detector = PatchMemory(patches, remembering(worst=2))
+    detector.fit(normal_ones(), epochs=1)
+    scale = detector.export().tensors
+    scaled = ((patches.float() - scale["mean"]) / scale["deviation"]).double()
+
+    def far(row: int, nth: int) -> float:
+        others = [torch.cdist(scaled[row], scaled[other]).amin(dim=1) for other in group if other != row]
+        return float(torch.stack(others).kthvalue(nth, dim=0).values.topk(2).values.mean())
+
+    for nth in (1, 3):
+        expected = [far(row, nth) for row in asked]
+        np.testing.assert_allclose(detector.company(group, asked, nth), expected, atol=5e-3)
+
+
+def test_who_shares_what_is_unusual_is_in_company_and_others_are_not(remembering: Settings) -> None:
+    detector = PatchMemory(with_defects(), remembering())
+    stained, alone = detector.company(np.array([*LEFT, ALIKE]), np.array([ALIKE, OTHERWISE]), 3)
+    assert stained < alone / 2
+
+
+def test_company_needs_no_reference_and_leaves_the_one_there_is(remembering: Settings) -> None:
+    patches = with_defects()
+    fresh, learnt = PatchMemory(patches, remembering()), fitted(patches, remembering(), normal_ones())
+    before = learnt.score(ROWS)
+    np.testing.assert_array_equal(fresh.company(LEFT, ROWS, 2), learnt.company(LEFT, ROWS, 2))
+    np.testing.assert_array_equal(learnt.score(ROWS), before)
+
+
+def test_neither_an_image_nor_its_copy_is_company_to_it_and_of_too_few_there_is_none(
+    remembering: Settings,
+) -> None:
+    patches = with_defects()
+    patches[OTHERWISE] = patches[LEFT[0]]
+    detector = PatchMemory(patches, remembering())
+    for nth, finite in ((2, True), (3, False), (4, False)):
+        ((itself, copied),) = [detector.company(LEFT, np.array([LEFT[0], OTHERWISE]), nth)]
+        assert itself == pytest.approx(copied)
+        assert np.isfinite(itself) == finite

@@ -101,7 +101,13 @@ def test_without_test_labels_there_is_no_auroc(manifest_of: Any) -> None:
     )
     assert metrics["image"] == {"labels_known": False, "n_images": 0}
     assert metrics["pixel"] == {"images": 0, "regions": 0, "pixel_auroc": None, "aupro": None}
-    assert metrics["removals"] == {"n_images": 3, "n_removed": 1, "n_doubtful": 0, "labels_known": False}
+    assert metrics["removals"] == {
+        "n_images": 3,
+        "n_removed": 1,
+        "n_doubtful": 0,
+        "n_variants": 0,
+        "labels_known": False,
+    }
 
 
 def trained_on(features: np.ndarray, threshold: float) -> TrainedDetector:

@@ -28,6 +28,7 @@ HISTORY = pd.DataFrame(
         "removed": [0, 1],
         "doubtful": [0, 0],
         "doubtful_share": [0.0, 0.0],
+        "variants": [0, 0],
         "stop": ["", "max_cycles (1) reached"],
     }
 )
@@ -271,6 +272,23 @@ def test_images_in_doubt_are_marked_and_the_page_says_what_became_of_them(shown_
     assert f"Of the images that stayed, 2 are in doubt{listed}: they are part of the refined set" in told
     assert "each took part in 2.5 % of the epochs" in told
     assert told.count("In doubt: trained on seldom") == shown_ones
+
+
+@pytest.mark.parametrize(("shown_ones", "listed"), [(1, " The first 1 are shown."), (2, "")])
+def test_images_of_a_variant_are_shown_and_a_person_is_asked(shown_ones: int, listed: str) -> None:
+    gallery = [shown(name, "variant", score=None, threshold=None) for name in "bc"[:shown_ones]]
+    page = page_of(gallery=gallery, history=HISTORY.assign(variants=[0, 2]))
+    told = words(page)
+    assert "2 suspects are as alike as normal images are" in told
+    assert f"They stay, and are trained on.{listed} If they are a fault" in told
+    assert page.count('class="review"') == shown_ones
+    assert '<a href="#variants">' in page
+
+
+def test_where_there_is_no_variant_the_page_does_not_speak_of_one() -> None:
+    page = page_of()
+    assert 'href="#variants"' not in page
+    assert "Unusual, and alike" not in page
 
 
 def test_where_nobody_is_in_doubt_the_page_does_not_speak_of_doubt() -> None:

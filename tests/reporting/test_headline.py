@@ -48,6 +48,15 @@ def test_who_stayed_in_doubt_is_a_fact_where_there_is_any(auroc: float | None, n
     assert (fact.value, fact.note) == ("5", note)
 
 
+@pytest.mark.parametrize(("auroc", "note"), [(0.8, "1 of them defects"), (None, "please look")])
+def test_who_stayed_as_a_variant_is_a_fact_where_there_is_any(auroc: float | None, note: str) -> None:
+    refined = metrics(auroc)
+    assert "stayed as a variant" not in {fact.name for fact in facts(metrics(auroc), refined)}
+    refined["removals"] |= {"n_variants": 9, "bad_variants": 1}
+    (fact,) = [fact for fact in facts(metrics(auroc), refined) if fact.name == "stayed as a variant"]
+    assert (fact.value, fact.note) == ("9", note)
+
+
 def test_a_loss_is_called_one() -> None:
     _, detection = headline(metrics(0.8), metrics(0.7), {"available": False})
     assert "fell from 0.800" in detection

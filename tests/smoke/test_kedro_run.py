@@ -203,10 +203,11 @@ def test_the_refined_manifest_is_the_training_manifest_without_the_removed(whole
     gone = decided.index[decided == "removed"]
     expected = training[~training["image_id"].isin(gone)].reset_index(drop=True)
     refined = whole.table(f"{strategy}/refined_manifest.csv")
-    doubtful = refined.pop("doubtful")
+    doubtful, variant = refined.pop("doubtful"), refined.pop("variant")
     pd.testing.assert_frame_equal(refined, expected)
     assert doubtful.sum() == whole.table(f"{strategy}/cycle_history.csv")["doubtful"].iloc[-1]
     assert (doubtful.sum() > 0) == (strategy != "vanilla")
+    assert variant.sum() == whole.table(f"{strategy}/cycle_history.csv")["variants"].iloc[-1]
 
 
 def test_vanilla_removes_nothing_and_the_others_something(whole: Run) -> None:
@@ -323,7 +324,13 @@ def test_images_without_labels_have_no_auroc_and_no_oracle(unlabelled: Run) -> N
     for name in STRATEGIES:
         metrics = unlabelled.json(f"{name}/metrics.json")
         assert metrics["image"] == {"labels_known": False, "n_images": 0}
-        assert set(metrics["removals"]) == {"n_images", "n_removed", "n_doubtful", "labels_known"}
+        assert set(metrics["removals"]) == {
+            "n_images",
+            "n_removed",
+            "n_doubtful",
+            "n_variants",
+            "labels_known",
+        }
         assert metrics["achieved_contamination"] is None
     assert unlabelled.json("oracle/metrics.json")["available"] is False
     assert list(unlabelled.table("summary.csv")["strategy"]) == list(STRATEGIES)

@@ -57,6 +57,14 @@ class Witness(Protocol):
         """
         ...
 
+    def company(self, group: Rows, asked: Rows, nth: int) -> Scores:
+        """Return how far the images asked are from the ``nth`` nearest of a group; nothing is learnt for it.
+
+        Returns:
+            (n_asked,), higher = less like any of the group; infinite where it has no such image.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class BlindSet:

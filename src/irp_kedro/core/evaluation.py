@@ -28,7 +28,9 @@ def rank_by_suspicion(
     training: pd.DataFrame,
     last_scores: dict[str, float],
     judged_last: Collection[str] = (),
+    *,
     doubtful: Collection[str] = (),
+    variants: Collection[str] = (),
 ) -> pd.DataFrame:
     """Return one row a training image, most suspect first: the removed in order, the rest by last score.
 
@@ -40,6 +42,7 @@ def rank_by_suspicion(
         last_scores: last score of each image, higher = more anomalous; at least of those that stayed.
         judged_last: the images that the last cycle judged.
         doubtful: those that stayed and are in doubt.
+        variants: those that stayed because they form a variant of the product.
     """
     removed = removed_ids(log)
     gone = set(removed)
@@ -52,6 +55,7 @@ def rank_by_suspicion(
     ranked.insert(0, "rank", np.arange(1, len(ranked) + 1))
     ranked["removed"] = ranked["image_id"].isin(gone)
     ranked["doubtful"] = ranked["image_id"].isin(doubtful)
+    ranked["variant"] = ranked["image_id"].isin(variants)
     leaving = log.drop_duplicates("image_id", keep="last").set_index("image_id")["score"].to_dict()
     at_removal = {} if judged_again else {image: leaving[image] for image in removed}
     scores = {**last_scores, **at_removal}
@@ -92,7 +96,7 @@ def nearly_removed(suspicion: pd.DataFrame, history: pd.DataFrame, *, most: int)
 def removal_metrics(suspicion: pd.DataFrame) -> dict[str, Any]:
     """Return counts, precision, recall, false-removal rate and average precision of the ranking.
 
-    Images in doubt have stayed: they count as left where they are defects.
+    Images in doubt and those of a variant have stayed: they count as left where they are defects.
 
     Where the labels are unknown only the counts are given; a value that has no denominator is ``None``.
 
@@ -104,6 +108,7 @@ def removal_metrics(suspicion: pd.DataFrame) -> dict[str, Any]:
         "n_images": len(suspicion),
         "n_removed": n_removed,
         "n_doubtful": int(suspicion["doubtful"].sum()),
+        "n_variants": int(suspicion["variant"].sum()),
         "labels_known": labels_known(suspicion),
     }
     if not counts["labels_known"]:
@@ -119,6 +124,7 @@ def removal_metrics(suspicion: pd.DataFrame) -> dict[str, Any]:
         "good_removed": good_removed,
         "bad_left": n_bad - bad_removed,
         "bad_doubtful": int((anomalous & suspicion["doubtful"]).sum()),
+        "bad_variants": int((anomalous & suspicion["variant"]).sum()),
         "precision": bad_removed / n_removed if n_removed else None,
         "recall": bad_removed / n_bad if n_bad else None,
         "false_removal_rate": good_removed / n_good if n_good else None,

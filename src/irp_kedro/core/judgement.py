@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from irp_kedro.core import seeding
 from irp_kedro.core.detector import NOBODY, BlindSet, Rows, Scores
 from irp_kedro.core.judging import Judge
 from irp_kedro.core.removal import JUDGE, RESEMBLANCE, Decision, RemovalPolicy
 from irp_kedro.core.resemblance import Recognises, alike, may_be_asked
 from irp_kedro.core.threshold import threshold
+from irp_kedro.core.variants import Mask, SeesCompany, find_variants
 from irp_kedro.parameters import RefinementParameters
 
 JUST_BEYOND = 1e-6  # of the way to the limit
@@ -29,6 +31,7 @@ class Judgement:
         limit: above which images are outliers; 1 where several opinions are weighed.
         ordering: (n_rows,) the opinion that the next reference is chosen by: of those that spoke alone, if any.
         alike: those of them that are above the limit because they resemble others that are.
+        variants: those of them that belong to a variant of the product (decision 0045); they lie at the median.
     """
 
     rows: Rows
@@ -38,6 +41,12 @@ class Judgement:
     limit: float
     ordering: Scores
     alike: Rows = field(default_factory=lambda: NOBODY)
+    variants: Rows = field(default_factory=lambda: NOBODY)
+
+    @property
+    def way(self) -> Scores:
+        """How far each has come from the median, 0, to the limit, 1."""
+        return (self.scores - self.median) / (self.limit - self.median)
 
     @property
     def n_above(self) -> int:
@@ -132,11 +141,13 @@ def judge_images(
     *,
     cycle: int,
     reviewed: tuple[Rows, Rows] = (NOBODY, NOBODY),
+    seed: int = 0,
 ) -> Judgement:
     """Return what ``judge`` says of the set, and of those that left it where they may return.
 
-    Where enough are beyond the limit to say what defects look like, those in doubt that resemble them are
-    beyond it as well (decision 0044), and rank after them.
+    Suspects that form a variant of the product are none, and move no limit (decision 0045). Where enough are
+    beyond the limit to say what defects look like, those in doubt that resemble them are beyond it as well
+    (decision 0044), and rank after them.
 
     Args:
         judge: who decides.
@@ -147,24 +158,48 @@ def judge_images(
         cycle: names the random streams.
         reviewed: whom a person kept, who are no example of a defect whatever their score, and whom a person
             removed, who are.
+        seed: of the draw of normal images that suspects are held against.
     """
     everyone = np.arange(len(images)) if rule.restore else training
     outside = np.setdiff1d(everyone, reference)
     opinions = judge.judge(reference, cycle=cycle, outside=outside)
-    scores, median, limit = weigh(opinions, len(reference), rule)
-    order = np.argsort(np.concatenate([reference, outside]))  # blind order, whoever was the reference
-    rows = np.concatenate([reference, outside])[order]
-    judged = Judgement(
-        rows=rows,
-        inside=np.isin(rows, training),
+    judged = _judgement(opinions, reference, outside, training, rule)
+    if opinions.ndim == 1:
+        return judged
+    if rule.variants and isinstance(judge, SeesCompany):
+        suspects = np.setdiff1d(judged.rows[judged.way > rule.doubt], reviewed[1])
+        rng = seeding.stream(seed, "variants", cycle)
+        found = find_variants(judge, reference, suspects, n_judged=len(judged.rows), cycle=cycle, rng=rng)
+        if len(found):
+            judged = _judgement(opinions, reference, outside, training, rule, variants=found)
+    if rule.resemblance and isinstance(judge, Recognises):
+        judged = _with_those_alike(judged, judge, reference, reviewed, rule.doubt, cycle=cycle)
+    return judged
+
+
+def _judgement(
+    opinions: Scores,
+    reference: Rows,
+    outside: Rows,
+    training: Rows,
+    rule: RefinementParameters,
+    *,
+    variants: Rows = NOBODY,
+) -> Judgement:
+    """Return what opinions amount to; images of a variant count as normal, and lie at the median."""
+    rows = np.concatenate([reference, outside])
+    scores, median, limit = weigh(opinions, len(reference), rule, counted=~np.isin(outside, variants))
+    scores = np.where(np.isin(rows, variants), median, scores)
+    order = np.argsort(rows)  # blind order, whoever was the reference
+    return Judgement(
+        rows=rows[order],
+        inside=np.isin(rows, training)[order],
         scores=scores[order],
         median=median,
         limit=limit,
         ordering=_ordering(opinions)[order],
+        variants=variants,
     )
-    if opinions.ndim == 1 or not rule.resemblance or not isinstance(judge, Recognises):
-        return judged
-    return _with_those_alike(judged, judge, reference, reviewed, rule.doubt, cycle=cycle)
 
 
 def _with_those_alike(
@@ -177,7 +212,7 @@ def _with_those_alike(
     cycle: int,
 ) -> Judgement:
     kept, removed = reviewed
-    way = (judged.scores - judged.median) / (judged.limit - judged.median)
+    way = judged.way
     left = np.union1d(np.setdiff1d(judged.rows[way > 1], kept), removed)
     between = (way > doubt) & (way <= 1) & ~np.isin(judged.rows, removed)
     if not between.any() or not may_be_asked(len(left), len(judged.rows)):
@@ -198,7 +233,9 @@ def _ordering(opinions: Scores) -> Scores:
     return ordering
 
 
-def weigh(opinions: Scores, n_reference: int, rule: RefinementParameters) -> tuple[Scores, float, float]:
+def weigh(
+    opinions: Scores, n_reference: int, rule: RefinementParameters, counted: Mask | None = None
+) -> tuple[Scores, float, float]:
     """Return the scores that count, their median over the reference, and their limit.
 
     Of several opinions the strongest counts: each is measured in the way from its own median to its own
@@ -209,12 +246,14 @@ def weigh(opinions: Scores, n_reference: int, rule: RefinementParameters) -> tup
             limit is ``rule.alone_factor`` times as far out.
         n_reference: how many images are the reference.
         rule: of the threshold.
+        counted: (n_images - n_reference,) which of the others may move a limit; all where it is left out.
     """
     measured = []
     for position, scores in enumerate(np.atleast_2d(opinions)):
         inner, outer = np.split(scores, [n_reference])
         median = float(np.median(inner))
-        limit = threshold(inner, rule, outer, stretch=rule.alone_factor if position else 1.0)
+        others = outer if counted is None else outer[counted]
+        limit = threshold(inner, rule, others, stretch=rule.alone_factor if position else 1.0)
         if opinions.ndim == 1:
             return scores, median, limit
         measured.append((scores - median) / (limit - median))

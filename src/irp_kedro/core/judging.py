@@ -1,6 +1,6 @@
 """Who judges the training images, and whether the judge has seen them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ from irp_kedro.core import seeding
 from irp_kedro.core.detector import NOBODY, AnomalyDetector, Rows, Scores, Witness
 from irp_kedro.core.resemblance import Recognises
 from irp_kedro.core.threshold import location_and_spread
+from irp_kedro.core.variants import SeesCompany
 
 SMALLEST_SCORE = 1e-12  # its logarithm is still a number
 SMALLEST_RATIO = 1e-3  # to the median
@@ -78,6 +79,11 @@ class Apart:
             return []
         detector.fit(reference, epochs=self.epochs)
         return detector.resemblance(left, others)
+
+    def company(self, group: Rows, asked: Rows, *, nth: int, cycle: int) -> Iterable[Scores]:
+        """Return what the judge says as a witness, where it is one (:class:`variants.SeesCompany`)."""
+        detector = self.fresh(f"judge/{cycle}")
+        return [detector.company(group, asked, nth)] if isinstance(detector, Witness) else []
 
 
 @dataclass(frozen=True)
@@ -194,6 +200,12 @@ class Council:
         """Return what every member that is a witness says."""
         judges = [member.judge for member in self.members if isinstance(member.judge, Recognises)]
         return [said for judge in judges for said in judge.resemblance(reference, left, others, cycle=cycle)]
+
+    def company(self, group: Rows, asked: Rows, *, nth: int, cycle: int) -> Iterator[Scores]:
+        """Yield what every member that is a witness says, each when it is asked."""
+        for member in self.members:
+            if isinstance(member.judge, SeesCompany):
+                yield from member.judge.company(group, asked, nth=nth, cycle=cycle)
 
 
 def _standardised(scores: Scores, n_inside: int) -> Scores:

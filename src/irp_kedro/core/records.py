@@ -81,6 +81,7 @@ def cycle_history(cycles: Sequence[tuple[RefinementCycle, float]]) -> pd.DataFra
             "above_threshold": cycle.above,
             "doubtful": len(cycle.doubtful),
             "doubtful_share": cycle.doubtful_share,
+            "variants": len(cycle.variants),
             "median_score": cycle.median_score,
             "threshold": cycle.threshold,
             "epochs": cycle.epochs,

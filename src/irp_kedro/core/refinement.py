@@ -32,6 +32,7 @@ class RefinementCycle:
         above: how many images of the set were above it, whether or not they left.
         doubtful: ids of the images that stayed in the set and are in doubt (decision 0043).
         doubtful_share: of this cycle's epochs in which each of them took part.
+        variants: ids of the suspects that stayed because they form a variant of the product (decision 0045).
         losses: mean training loss of each epoch of this cycle.
         epochs: spent of the budget so far, this cycle's included; where images are in doubt, more and shorter
             ones were trained.
@@ -49,6 +50,7 @@ class RefinementCycle:
     above: int = 0
     doubtful: tuple[str, ...] = ()
     doubtful_share: float = 0.0
+    variants: tuple[str, ...] = ()
     losses: tuple[float, ...]
     epochs: int
     stop: str = ""
@@ -144,7 +146,14 @@ def refine(
     for cycle in range(max(1, len(past)), plan.max_cycles + 1):  # lines 13-15
         reference = choose_reference(judge, images, training, rule, last)
         judged = judge_images(  # lines 3 and 4, Eq. 5
-            judge, images, training, reference, rule, cycle=cycle, reviewed=(locked, dismissed)
+            judge,
+            images,
+            training,
+            reference,
+            rule,
+            cycle=cycle,
+            reviewed=(locked, dismissed),
+            seed=plan.seed,
         )
         returning = np.setdiff1d(judged.returning(), dismissed) if rule.restore else NOBODY
         allowed = _may_leave(images, training, plan) + len(returning)
@@ -171,6 +180,7 @@ def refine(
             threshold=judged.limit,
             above=judged.n_above,
             doubtful=_ids(images, doubtful),
+            variants=_ids(images, np.intersect1d(judged.variants, training)),
             doubtful_share=share if len(doubtful) else 0.0,
             losses=tuple(losses),
             epochs=spent,

@@ -160,8 +160,8 @@ def read_cycle(folder: Path) -> CycleResult:
     """Return a cycle as it was saved; the last one with its model, none with a state."""
     content = _read_record(folder)
     record = content["record"]
-    for name in ("kept", "losses", "doubtful"):
-        record[name] = tuple(record.get(name, ()))  # records of earlier versions doubt nobody
+    for name in ("kept", "losses", "doubtful", "variants"):
+        record[name] = tuple(record.get(name, ()))  # records of earlier versions know neither
     record["decisions"] = tuple(Decision(**decision) for decision in record["decisions"])
     model = folder / "model.safetensors"
     return CycleResult(

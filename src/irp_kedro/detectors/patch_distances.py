@@ -51,6 +51,16 @@ def likeness_to(patches: Tensor, columns: Tensor) -> Tensor:
     return torch.cat([patches, ones], dim=1).to(columns.dtype) @ columns
 
 
+def apart(distance: Tensor, own: Tensor) -> Tensor:
+    """Return distances (n, n_patches, n_images) in single precision, infinite where an image is one's own.
+
+    Args:
+        distance: of each patch to the nearest of every image.
+        own: (n, n_images) whether that is the image itself, or a copy.
+    """
+    return distance.float().masked_fill(own[:, None, :], torch.inf)
+
+
 def nearest(patches: Tensor, who: Tensor, others: Tensor, who_else: Tensor, ranks: Sequence[int]) -> Tensor:
     """Return each patch's distance to the k-th nearest of the other images, (n_ranks, n_images, n_patches).
 
@@ -67,7 +77,6 @@ def nearest(patches: Tensor, who: Tensor, others: Tensor, who_else: Tensor, rank
     for some, whose in zip(patches.split(IMAGES_TOGETHER), who.split(IMAGES_TOGETHER), strict=True):
         distance = torch.cdist(some.flatten(0, 1), others.flatten(0, 1))
         distance = distance.view(len(some), some.shape[1], len(others), -1).amin(dim=3)
-        own = whose[:, None] == who_else[None, :]
-        distance = distance.masked_fill(own[:, None, :], torch.inf)
+        distance = apart(distance, whose[:, None] == who_else[None, :])
         found.append(torch.stack([distance.kthvalue(k, dim=2).values for k in ranks]))
     return torch.cat(found, dim=1)

@@ -9,7 +9,6 @@ patch in a varied region (print, edges) need not look odd.
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
@@ -19,7 +18,8 @@ from torch import Tensor
 from irp_kedro.core import seeding
 from irp_kedro.core.detector import Rows, Scores
 from irp_kedro.detectors.fingerprints import fingerprints
-from irp_kedro.detectors.patch_distances import as_columns, likeness_to, nearest, of_each, statistics
+from irp_kedro.detectors.patch_distances import apart, nearest, of_each, statistics
+from irp_kedro.detectors.remembered_patches import RememberedPatches
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 from irp_kedro.errors import ParameterError
 from irp_kedro.features.device import download, resolve_precision, upload
@@ -27,20 +27,6 @@ from irp_kedro.features.device import download, resolve_precision, upload
 KEPT_DISTANCES = 2**30  # bytes; a larger table is made again in every cycle
 DISTANCES = (1e-6, 1e6)  # whose ratio is still a number
 TOGETHER = 8  # images compared with the whole memory at a time
-
-
-@dataclass(frozen=True)
-class _Memory:
-    """Patches (n_images, per_image, n_channels), the rows of their images (-1: none), and who these are.
-
-    The rows are on the host too, where the set to compare with is chosen: nothing waits for a device's answer.
-    ``columns`` are what patches are multiplied by to be compared with all of these, see :func:`likeness_to`.
-    """
-
-    patches: Tensor
-    rows: Rows
-    who: Tensor
-    columns: Tensor
 
 
 class PatchMemory:
@@ -61,7 +47,7 @@ class PatchMemory:
         self._bfloat16 = resolve_precision(settings.training.precision, features.device) == "bfloat16"
         self._who = fingerprints(features)
         self._statistics = statistics(features) if len(features) else None
-        self._memory: _Memory | None = None
+        self._memory: RememberedPatches | None = None
         self._reference: Tensor | None = None  # positions in the memory
         self._referring: Rows = np.empty(0, dtype=np.int64)  # the rows of their images
         # (n_reference, per_image): the distance that each remembered patch has itself.
@@ -75,7 +61,7 @@ class PatchMemory:
             ParameterError: none of ``rows`` is remembered.
         """
         if self._memory is None:
-            self._memory = self._remember()
+            self._memory = self._remember(np.arange(len(self.features)))  # without regard to any set
         chosen = np.flatnonzero(np.isin(self._memory.rows, rows))
         if not len(chosen):
             raise ParameterError(
@@ -129,6 +115,28 @@ class PatchMemory:
         alike = (torch.cat(normal).clamp(near, far) / theirs.clamp(near, far)).log().mean(dim=2)
         return [(said[: len(left)], said[len(left) :]) for said in download(alike.double())]
 
+    def company(self, group: Rows, asked: Rows, nth: int) -> Scores:
+        """Return the distance of each image's farthest patches to the ``nth`` nearest image of a group.
+
+        As many of a group are remembered as of a reference. No image is near itself or a copy of itself;
+        where fewer than ``nth`` others are remembered, the distance is infinite.
+
+        Args:
+            group: whom they are compared with.
+            asked: who is compared.
+            nth: 1 for the nearest.
+        """
+        remembered = self._remember(group)
+        if nth > len(remembered.rows):
+            return np.full(len(asked), np.inf)
+        far = []
+        for rows in upload(asked, self.features.device).split(TOGETHER):
+            distance, _ = remembered.nearest(self._standardised(self.features[rows]))
+            own = remembered.who[None, :] == self._who[rows][:, None]
+            kth = apart(distance, own).kthvalue(nth, dim=2).values
+            far.append(kth.topk(min(self.settings.patches.worst, kth.shape[1]), dim=1).values.mean(dim=1))
+        return download(torch.cat(far).double())
+
     def anomaly_map(self, rows: Rows) -> Tensor:
         """Return the excess of every patch, (n_images, height, width) on the feature grid."""
         excess = self._excess(rows)
@@ -138,7 +146,7 @@ class PatchMemory:
     def fresh(self, name: str) -> Self:
         """Return a detector without reference that shares what was computed for these features."""
         if self._memory is None and len(self.features):
-            self._memory = self._remember()
+            self._memory = self._remember(np.arange(len(self.features)))  # without regard to any set
         other = copy.copy(self)
         other.name = name
         other._reference = other._reach = None
@@ -181,8 +189,9 @@ class PatchMemory:
         detector._statistics = held["mean"], held["deviation"]
         patches = held["patches"]
         detector._referring = np.full(len(patches), -1)
-        columns = as_columns(patches, bfloat16=detector._bfloat16)
-        detector._memory = _Memory(patches, detector._referring, held["who"], columns)
+        detector._memory = RememberedPatches.of(
+            patches, detector._referring, held["who"], bfloat16=detector._bfloat16
+        )
         detector._reference = torch.arange(len(patches), device=features.device)
         detector._reach = held["reach"]
         return detector
@@ -220,8 +229,7 @@ class PatchMemory:
         memory, reference, _ = self._fitted(reach=False)
         distance, patch = self._table(rows, patches)
         own = memory.who[reference][None, :] == self._who[rows][:, None]
-        distance = distance[:, :, reference].float().masked_fill(own[:, None, :], torch.inf)
-        return distance, patch[:, :, reference]
+        return apart(distance[:, :, reference], own), patch[:, :, reference]
 
     def _compare(self, rows: Tensor, patches: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return each patch's distance to the nearest patch of every remembered image, and which it is."""
@@ -229,11 +237,7 @@ class PatchMemory:
         compared = self._standardised(self.features[rows])
         if patches is not None:
             compared = of_each(compared, patches)
-        n_images, per_image, _ = memory.patches.shape
-        likeness = likeness_to(compared.flatten(0, 1), memory.columns)
-        most, patch = likeness.view(len(rows), -1, n_images, per_image).max(dim=3)
-        squared = compared.square().sum(dim=2, keepdim=True) - 2 * most.float()
-        return squared.clamp_min(0).sqrt().half(), patch.to(torch.int16)
+        return memory.nearest(compared)
 
     def _table(self, rows: Tensor, patches: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return what :meth:`_compare` gives, from the table of all images where that is kept."""
@@ -256,14 +260,13 @@ class PatchMemory:
         n_images, n_patches, _ = self.features.shape
         return n_images * n_patches * len(memory.rows) * 4 <= KEPT_DISTANCES
 
-    def _remember(self) -> _Memory:
-        """Return some patches of up to ``patches.references`` images, drawn without regard to any set."""
+    def _remember(self, some: Rows) -> RememberedPatches:
+        """Return some patches of up to ``patches.references`` of these images."""
         rng = seeding.stream(self.settings.seed, "patch_memory", "references")
-        n_images = len(self.features)
-        chosen = np.sort(rng.permutation(n_images)[: self.settings.patches.references])
+        chosen = np.sort(rng.permutation(some)[: self.settings.patches.references])
         rows = upload(chosen, self.features.device)
         patches = of_each(self._standardised(self.features[rows]), self._drawn_patches(chosen))
-        return _Memory(patches, chosen, self._who[rows], as_columns(patches, bfloat16=self._bfloat16))
+        return RememberedPatches.of(patches, chosen, self._who[rows], bfloat16=self._bfloat16)
 
     def _drawn_patches(self, rows: Rows) -> Tensor:
         """Return which patches of each of ``rows`` are remembered, (n_rows, per_image)."""
@@ -281,7 +284,7 @@ class PatchMemory:
             raise RuntimeError("A detector scores only after fit() or restore().")
         return self._statistics
 
-    def _fitted(self, *, reach: bool = True) -> tuple[_Memory, Tensor, Tensor]:
+    def _fitted(self, *, reach: bool = True) -> tuple[RememberedPatches, Tensor, Tensor]:
         if self._memory is None or self._reference is None or (reach and self._reach is None):
             raise RuntimeError("A detector scores only after fit() or restore().")
         return self._memory, self._reference, self._reach if self._reach is not None else torch.empty(0)

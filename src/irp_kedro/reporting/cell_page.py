@@ -19,7 +19,7 @@ from irp_kedro.reporting.cell_tables import (
     snapshots_table,
     types_table,
 )
-from irp_kedro.reporting.gallery import NEAR, REMOVED, GalleryImage
+from irp_kedro.reporting.gallery import NEAR, REMOVED, VARIANT, GalleryImage
 from irp_kedro.reporting.headline import facts, headline, percent
 from irp_kedro.reporting.pages import render
 
@@ -64,6 +64,7 @@ def cell_page(results: CellResults) -> str:
     refined, first = results.metrics[MAIN], results.summary.iloc[0]
     removed = [image for image in results.gallery if image.group == REMOVED]
     near = [image for image in results.gallery if image.group == NEAR]
+    variants = [image for image in results.gallery if image.group == VARIANT]
     page = {
         **_entries(results),
         "cell": first["cell"],
@@ -79,6 +80,8 @@ def cell_page(results: CellResults) -> str:
         "heat_intro": _whose_map(results),
         "near": near,
         "near_intro": _near_intro(near, results.history.iloc[-1]),
+        "variants": variants,
+        "variants_intro": _variants_intro(variants, results.history.iloc[-1]),
         "bars": _ends_of_bars(results.gallery),
         "figures": results.figures,
         "strategies": detection_table(results.summary),
@@ -148,6 +151,7 @@ def _entries(results: CellResults) -> dict[str, list[str]]:
         "headline_entries": [f"{name}.metrics" for name in ("vanilla", MAIN, "oracle")],
         "gallery_entries": ["gallery", f"{MAIN}.removal_log", *audit, *maps],
         "near_entries": ["gallery", f"{MAIN}.suspicion_ranking", f"{MAIN}.cycle_history", *maps],
+        "variants_entries": ["gallery", f"{MAIN}.suspicion_ranking", f"{MAIN}.cycle_history"],
         "detector_entries": [f"{MAIN}.model", f"{MAIN}.test_scores"],
     }
 
@@ -188,6 +192,16 @@ def _near_intro(near: Sequence[GalleryImage], last: pd.Series) -> str:
         f"{told} Of the images that stayed, {last['doubtful']} are in doubt{listed}: they are part of the "
         f"refined set, its manifest names them, and each took part in {percent(last['doubtful_share'])} of the "
         "epochs that the detector was trained for. What you mark as keep is in doubt no longer in the next run."
+    )
+
+
+def _variants_intro(variants: Sequence[GalleryImage], last: pd.Series) -> str:
+    """Return what images of a variant are, and what a person has to decide of them."""
+    listed = "" if len(variants) == last["variants"] else f" The first {len(variants)} are shown."
+    return (
+        f"{last['variants']} suspects are as alike as normal images are, so they may be a rare variant of the "
+        f"product, or one fault many times over: only you can tell. They stay, and are trained on.{listed} If "
+        "they are a fault, mark them as remove."
     )
 
 

@@ -52,6 +52,7 @@ CYCLE_COLUMNS = {
     "restored": "restored",
     "above_threshold": "above threshold",
     "doubtful": "in doubt",
+    "variants": "of a variant",
     "median_score": "median score",
     "threshold": "threshold",
     "epochs": "epochs so far",

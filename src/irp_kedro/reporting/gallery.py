@@ -18,7 +18,7 @@ from irp_kedro.core.manifest import ANOMALOUS, UNKNOWN
 from irp_kedro.features.heat_map import overlaid, scaled
 from irp_kedro.features.preparation import Pixels
 
-REMOVED, NEAR = "removed", "stayed"
+REMOVED, NEAR, VARIANT = "removed", "stayed", "variant"
 HIGHEST = 0.75  # quantile of the maps' peaks that is drawn strongest
 QUALITY = 82  # of the thumbnails, JPEG
 COLUMNS_OF_SHEET = 8
@@ -29,11 +29,12 @@ class GalleryImage:
     """One image of the gallery.
 
     Attributes:
-        group: ``removed`` or ``stayed``.
+        group: ``removed``, ``stayed`` or ``variant`` (stayed because it is one of many that are alike).
         place: in its group, from 1: the order of removal, or the distance below the threshold.
         name: the file's own, for the reader.
         cycle: in which it left; ``None`` where it stayed.
-        score: at that moment, or the last one; ``None`` where nobody judged it (a person removed it).
+        score: at that moment, or the last one; ``None`` where nobody judged it (a person removed it), or where
+            it is of a variant and its score counts for nothing.
         threshold: what it was held against.
         judge: who decided.
         label: where known.
@@ -87,6 +88,11 @@ def choose_removed(log: pd.DataFrame, suspicion: pd.DataFrame, *, most: int) -> 
     return rows.merge(suspicion[["image_id", "label", "defect_type"]], on="image_id", how="left")
 
 
+def choose_variants(suspicion: pd.DataFrame, *, most: int) -> pd.DataFrame:
+    """Return the images that stayed because they form a variant of the product; no score, no threshold."""
+    return suspicion[suspicion["variant"]].head(most).assign(score=np.nan, threshold=np.nan)
+
+
 @dataclass(frozen=True, kw_only=True)
 class HeatMaps:
     """The maps that a gallery shows, all of one detector.
@@ -130,8 +136,8 @@ def show(
     """Return the images of ``rows`` with thumbnails, and heat maps where there are any.
 
     Args:
-        rows: what :func:`choose_removed` or ``evaluation.nearly_removed`` returned.
-        group: ``removed`` or ``stayed``.
+        rows: what :func:`choose_removed`, ``evaluation.nearly_removed`` or :func:`choose_variants` returned.
+        group: ``removed``, ``stayed`` or ``variant``.
         read: digest -> prepared pixels.
         heat_maps: of whichever detector.
         side: of a thumbnail, pixels.

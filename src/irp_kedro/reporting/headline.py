@@ -39,6 +39,9 @@ def facts(vanilla: Metrics, refined: Metrics) -> list[Fact]:
             f"{removals['bad_doubtful']} of them defects" if removals["labels_known"] else "trained on seldom"
         )
         shown.append(Fact(name="stayed in doubt", value=str(removals["n_doubtful"]), note=told))
+    if removals.get("n_variants"):
+        told = f"{removals['bad_variants']} of them defects" if removals["labels_known"] else "please look"
+        shown.append(Fact(name="stayed as a variant", value=str(removals["n_variants"]), note=told))
     image, was = refined["image"], vanilla["image"]
     if image.get("image_auroc") is not None and was.get("image_auroc") is not None:
         value = f"{number(was['image_auroc'])} → {number(image['image_auroc'])}"

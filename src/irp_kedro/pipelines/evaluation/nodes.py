@@ -132,7 +132,14 @@ def audit(
     training = as_manifest(training_manifest)
     cycles = [cycle.record for cycle in snapshots]
     last = cycles[-1]
-    suspicion = rank_by_suspicion(removal_log, training, last_scores(cycles), last.judged, last.doubtful)
+    suspicion = rank_by_suspicion(
+        removal_log,
+        training,
+        last_scores(cycles),
+        last.judged,
+        doubtful=last.doubtful,
+        variants=last.variants,
+    )
     return audit_removals(removal_log, suspicion), suspicion
 
 

@@ -156,6 +156,7 @@ def record_refinement(
     last = snapshots[-1]
     kept = manifest[manifest["image_id"].isin(last.record.kept)].reset_index(drop=True)
     kept["doubtful"] = kept["image_id"].isin(last.record.doubtful)
+    kept["variant"] = kept["image_id"].isin(last.record.variants)
     log = _log([cycle.record for cycle in snapshots], manifest, loop_settings)
     history = cycle_history([(cycle.record, cycle.seconds) for cycle in snapshots])
     return kept, log, history

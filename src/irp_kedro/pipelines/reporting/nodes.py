@@ -95,16 +95,17 @@ def collect_gallery(
     judge_maps: Any,
     reporting: ReportingParameters,
 ) -> list[Any]:
-    """Return the images that left, in order, and those that nearly did, as thumbnails."""
+    """Return the images that left, in order, those that nearly did, and variants, as thumbnails."""
     from irp_kedro.reporting import gallery
 
     left = gallery.choose_removed(removal_log, suspicion_ranking, most=reporting.removed_images)
     near = nearly_removed(suspicion_ranking, cycle_history, most=reporting.near_images)
+    variants = gallery.choose_variants(suspicion_ranking, most=reporting.near_images)
     heat = gallery.HeatMaps.choose([*left["image_id"], *near["image_id"]], judge_maps, anomaly_maps)
     away = gallery.cycles_away(removal_log)
     return [
         image
-        for rows, group in ((left, gallery.REMOVED), (near, gallery.NEAR))
+        for rows, group in ((left, gallery.REMOVED), (near, gallery.NEAR), (variants, gallery.VARIANT))
         for image in gallery.show(rows, group, prepared_images.read, heat, side=reporting.thumbnail, away=away)
     ]
 

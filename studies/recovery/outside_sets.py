@@ -1,0 +1,109 @@
+"""Lay out four public sets of images that no default was chosen on, from checkouts of their repositories.
+
+    git clone https://github.com/abin24/Magnetic-tile-defect-datasets. magnetic_tile
+    git clone https://github.com/zae-bayern/elpv-dataset elpv
+    git clone https://github.com/tangsanli5201/DeepPCB deep_pcb
+    git clone https://github.com/idinyte/SimpleNet_SDU toothbrush
+    python studies/recovery/outside_sets.py --checkouts . --to FOLDER
+    kedro irp grid --grid studies/recovery/outside.yml --set images=FOLDER
+
+magnetic_tile
+    MT_Free as good, its five kinds of defect (Huang et al., The Visual Computer 2020).
+solar_mono, solar_poly
+    Solar cells (elpv, Buerhop-Lutz et al. 2018; CC BY-NC-SA 4.0), good where labelled 0, defective where 1.
+deep_pcb
+    Templates and tested images of the board 20085 (DeepPCB, Tang et al. 2019; MIT): another part of it in each.
+toothbrush
+    The class of MVTec AD (CC BY-NC-SA 4.0) as that repository splits it: 90 images to train on.
+
+Images are linked where the file system allows it, else copied. Which good images train is drawn from seed 0.
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+BOARD = "PCBData/group20085/20085"
+N_TRAIN, N_TEST, N_DEFECTIVE = 300, 100, 150
+N_TEMPLATES, N_TEMPLATES_TEST = 200, 50
+
+
+def put(images: Iterable[Path], folder: Path) -> None:
+    """Link or copy images into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for image in images:
+        target = folder / image.name
+        target.unlink(missing_ok=True)
+        try:
+            os.link(image, target)
+        except OSError:
+            shutil.copyfile(image, target)
+
+
+def shuffled(images: Iterable[Path], seed: int = 0) -> list[Path]:
+    """Return images in an order that a seed draws."""
+    ordered = sorted(images)
+    random.Random(seed).shuffle(ordered)  # noqa: S311 - no secret
+    return ordered
+
+
+def put_good(images: Iterable[Path], folder: Path, n_train: int = N_TRAIN, n_test: int = N_TEST) -> list[Path]:
+    """Draw good images to train on and to test on; return those that are left."""
+    drawn = shuffled(images)
+    put(drawn[:n_train], folder / "train" / "good")
+    put(drawn[n_train : n_train + n_test], folder / "test" / "good")
+    return drawn[n_train + n_test :]
+
+
+def magnetic_tile(checkout: Path, folder: Path) -> None:
+    """Lay out the magnetic tiles."""
+    put_good((checkout / "MT_Free" / "Imgs").glob("*.jpg"), folder)
+    for defect in ("Blowhole", "Break", "Crack", "Fray", "Uneven"):
+        put((checkout / f"MT_{defect}" / "Imgs").glob("*.jpg"), folder / "test" / defect.lower())
+
+
+def solar(checkout: Path, folder: Path, kind: str) -> None:
+    """Lay out the cells of one kind, ``mono`` or ``poly``."""
+    data = checkout / "src" / "elpv_dataset" / "data"
+    rows = [line.split() for line in (data / "labels.csv").read_text(encoding="utf-8").splitlines()]
+    of_kind = [(data / image, float(probability)) for image, probability, told in rows if told == kind]
+    put_good((image for image, probability in of_kind if probability == 0), folder)
+    defective = shuffled((image for image, probability in of_kind if probability == 1), seed=1)
+    put(defective[:N_DEFECTIVE], folder / "test" / "defective")
+
+
+def deep_pcb(checkout: Path, folder: Path) -> None:
+    """Lay out the board: no template of a tested image is among the good ones, none is there twice."""
+    templates = {
+        hashlib.sha256(image.read_bytes()).hexdigest(): image
+        for image in sorted((checkout / BOARD).glob("*_temp.jpg"), reverse=True)
+    }
+    left = put_good(templates.values(), folder, N_TEMPLATES, N_TEMPLATES_TEST)
+    put(
+        (image.with_name(image.name.replace("_temp", "_test")) for image in left), folder / "test" / "defective"
+    )
+
+
+def main() -> None:
+    """Lay out every set whose checkout is there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkouts", type=Path, required=True, help="folder that holds the checkouts")
+    parser.add_argument("--to", type=Path, required=True, help="folder that is to hold the sets")
+    asked = parser.parse_args()
+    found = {name: asked.checkouts / name for name in ("magnetic_tile", "elpv", "deep_pcb", "toothbrush")}
+    missing = [name for name, checkout in found.items() if not checkout.is_dir()]
+    if missing:
+        raise SystemExit(f"{asked.checkouts} holds no checkout called {', '.join(missing)}; see --help")
+    magnetic_tile(found["magnetic_tile"], asked.to / "magnetic_tile")
+    for kind in ("mono", "poly"):
+        solar(found["elpv"], asked.to / f"solar_{kind}", kind)
+    deep_pcb(found["deep_pcb"], asked.to / "deep_pcb")
+    shutil.copytree(found["toothbrush"] / "dataset" / "toothbrush", asked.to / "toothbrush", dirs_exist_ok=True)
+
+
+if __name__ == "__main__":
+    main()

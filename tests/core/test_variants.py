@@ -1,0 +1,110 @@
+"""Who stays because many suspects are as alike as normal images are."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from irp_kedro.core.detector import Rows, Scores
+from irp_kedro.core.variants import find_variants
+
+N_NORMAL = 60
+NORMAL = np.arange(N_NORMAL)
+EVENLY = np.arange(N_NORMAL) / N_NORMAL  # where normal images lie: one unit long
+
+
+class Line:
+    """Images lie on a line, once for each witness, and are as far from each other as they lie."""
+
+    def __init__(self, *witnesses: Sequence[float]) -> None:
+        self.witnesses = [np.array([*EVENLY, *places], dtype=float) for places in witnesses]
+        self.asked: list[int] = []
+
+    def company(self, group: Rows, asked: Rows, *, nth: int, cycle: int) -> Iterator[Scores]:
+        for number, places in enumerate(self.witnesses):
+            self.asked.append(number)
+            distance = np.abs(places[asked][:, None] - places[group][None, :])
+            distance[asked[:, None] == group[None, :]] = np.inf
+            ordered = np.sort(distance, axis=1)
+            yield ordered[:, nth - 1] if nth <= len(group) else np.full(len(asked), np.inf)
+
+
+def variants(judge: Line, n_judged: int | None = None) -> list[int]:
+    """Return which of the images after the normal ones form a variant, from 0."""
+    n_images = len(judge.witnesses[0]) if judge.witnesses else N_NORMAL
+    suspects = np.arange(N_NORMAL, n_images)
+    rng = np.random.default_rng(0)
+    found = find_variants(judge, NORMAL, suspects, n_judged=n_judged or n_images, cycle=1, rng=rng)
+    return (found - N_NORMAL).tolist()
+
+
+def crowd(n_images: int, place: float = 9.0, width: float = 0.1) -> list[float]:
+    return np.linspace(place, place + width, n_images).tolist()
+
+
+def scattered(n_images: int) -> list[float]:
+    return [20.0 + 3 * number for number in range(n_images)]
+
+
+def test_eight_that_are_as_alike_as_normal_images_are_a_variant_however_far_from_them() -> None:
+    for place in (2.0, 9.0, 1000.0):
+        assert variants(Line(crowd(8, place))) == list(range(8))
+
+
+def test_seven_are_none() -> None:
+    assert variants(Line(crowd(7))) == []
+    assert variants(Line([*crowd(7), *scattered(9)])) == []
+
+
+def test_defects_that_differ_from_each_other_are_none_and_none_of_them_joins_a_variant() -> None:
+    assert variants(Line(scattered(12))) == []
+    assert variants(Line([*scattered(12), *crowd(10)])) == list(range(12, 22))
+
+
+def test_who_is_near_the_core_joins_it_and_who_is_farther_than_normal_images_does_not() -> None:
+    near, far = 9.1 + 0.5, 9.1 + 5.0
+    assert variants(Line([*crowd(10), near, far])) == list(range(11))
+
+
+def test_of_a_large_set_a_hundredth_is_none() -> None:
+    assert variants(Line(crowd(10)), n_judged=1000) == []
+    assert variants(Line(crowd(11)), n_judged=1000) == list(range(11))
+
+
+def test_every_witness_has_to_say_so() -> None:
+    assert variants(Line(crowd(10), crowd(10))) == list(range(10))
+    assert variants(Line(crowd(10), scattered(10))) == []
+    assert variants(Line(crowd(12), [*crowd(9), *scattered(3)])) == list(range(9))
+
+
+def test_where_the_first_witness_sees_no_variant_the_next_is_not_asked() -> None:
+    judge = Line(scattered(10), crowd(10))
+    assert variants(judge) == []
+    assert set(judge.asked) == {0}
+
+
+def test_without_a_witness_there_is_none() -> None:
+    suspects = np.arange(40, N_NORMAL)
+    rng = np.random.default_rng(0)
+    assert not len(find_variants(Line(), NORMAL, suspects, n_judged=N_NORMAL, cycle=1, rng=rng))
+
+
+def test_where_normal_images_are_copies_of_each_other_nothing_can_be_said() -> None:
+    class Copies(Line):
+        def company(self, group: Rows, asked: Rows, *, nth: int, cycle: int) -> Iterator[Scores]:
+            yield np.full(len(asked), np.inf)
+
+    assert variants(Copies(crowd(10))) == []
+
+
+@given(st.lists(st.floats(2, 10), min_size=8, max_size=30), st.integers(-3, 3))
+def test_a_variant_has_eight_images_or_more_and_the_unit_of_distances_does_not_matter(
+    places: list[float], doublings: int
+) -> None:
+    judge, scaled = Line(places), Line(places)
+    scaled.witnesses = [line * 2.0**doublings for line in scaled.witnesses]  # exact
+    found = variants(judge)
+    assert set(found) <= set(range(len(places)))
+    assert len(found) == 0 or len(found) >= 8
+    assert variants(scaled) == found
