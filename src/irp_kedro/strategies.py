@@ -222,12 +222,14 @@ def _log(name: str, record: RefinementCycle) -> None:
             record.above,
         )
     logger.info(
-        "%s, cycle %d: removed %d, restored %d, %d images left, %d epochs, loss %s",
+        "%s, cycle %d: removed %d, restored %d, %d left (%d in doubt, %d of a variant), %d epochs, loss %s",
         name,
         record.cycle,
         sum(decision.action == "removed" for decision in record.decisions),
         sum(decision.action == "restored" for decision in record.decisions),
         len(record.kept),
+        len(record.doubtful),
+        len(record.variants),
         record.epochs,
         loss,
     )

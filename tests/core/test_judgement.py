@@ -275,8 +275,8 @@ class SeeingCompany(Recognising):
 
     def company(self, group: Rows, asked: Rows, *, nth: int, cycle: int) -> list[Scores]:
         self.compared.append(asked.tolist())
-        normal = asked < N_NORMAL
-        return [np.where(np.isin(asked, self.alike), 0.5, np.where(normal, 1.0, 9.0))]
+        among = np.isin(asked, self.alike) & (np.isin(group, self.alike).sum() > nth)
+        return [np.where(among, 0.5, np.where(asked < N_NORMAL, 1.0, 9.0))]
 
 
 SOME_DEFECTS, VARIANT = DEFECTS[:2], DEFECTS[2:]
@@ -295,14 +295,33 @@ def test_a_variant_stays_at_the_median_and_is_not_in_doubt() -> None:
     assert not set(judged.doubtful(0.3, NOBODY)) & set(VARIANT)
 
 
-def test_a_variant_moves_no_limit() -> None:
-    judge = set_with_a_variant()
+@pytest.mark.parametrize("in_reference", [0, 5])
+def test_a_variant_moves_no_limit_wherever_it_stands(in_reference: int) -> None:
+    judge, asked = set_with_a_variant(), rule(tail_factor=1.5)
     others = np.setdiff1d(np.arange(len(MANY)), VARIANT)
     without = Says(judge.opinions[:, others])
     fewer = BlindSet(*2 * (tuple(f"{number:02}" for number in range(len(others))),))
-    asked = rule(tail_factor=1.5)
     expected = judge_images(without, fewer, np.arange(len(fewer)), np.arange(N_NORMAL), asked, cycle=1)
-    np.testing.assert_array_equal(judged_by(judge).scores[others], expected.scores)
+    reference = np.concatenate([np.arange(N_NORMAL), VARIANT[:in_reference]])
+    judged = judge_images(judge, MANY, np.arange(len(MANY)), reference, asked, cycle=1)
+    assert judged.variants.tolist() == VARIANT.tolist()
+    np.testing.assert_array_equal(judged.scores[others], expected.scores)
+
+
+def test_no_suspect_is_a_normal_image_that_others_are_held_against() -> None:
+    judge = set_with_a_variant()
+    reference = np.concatenate([np.arange(N_NORMAL), VARIANT[:5]])
+    judge_images(judge, MANY, np.arange(len(MANY)), reference, rule(tail_factor=1.5), cycle=1)
+    for asked in judge.compared:
+        assert max(asked) < N_NORMAL or min(asked) >= N_NORMAL
+
+
+def test_the_same_normal_images_are_drawn_in_every_cycle() -> None:
+    judge, everyone = set_with_a_variant(), np.arange(len(MANY))
+    for cycle in (1, 2):
+        judge_images(judge, MANY, everyone, np.arange(N_NORMAL), rule(tail_factor=1.5), cycle=cycle)
+    half = len(judge.compared) // 2
+    assert judge.compared[:half] == judge.compared[half:]
 
 
 def test_a_variant_is_no_example_of_a_defect() -> None:
@@ -317,6 +336,14 @@ def test_a_variant_that_has_left_returns() -> None:
     judge = set_with_a_variant()
     judged = judged_by(judge, training=np.setdiff1d(np.arange(len(MANY)), DEFECTS))
     assert judged.returning().tolist() == VARIANT.tolist()
+
+
+def test_a_person_who_removed_eight_of_a_variant_has_called_it_a_fault() -> None:
+    judge = set_with_two_in_doubt()
+    judge = SeeingCompany(judge.opinions[0], judge.likeness, np.array([*range(8), *DEFECTS]))
+    judged = judged_by(judge, reviewed=(NOBODY, np.arange(8)))
+    assert not len(judged.variants)
+    assert set(judged.leaving(AllAbove(), 99, NOBODY)) >= set(DEFECTS)
 
 
 def test_who_a_person_removed_is_no_suspect() -> None:

@@ -30,12 +30,14 @@ class Line:
             yield ordered[:, nth - 1] if nth <= len(group) else np.full(len(asked), np.inf)
 
 
-def variants(judge: Line, n_judged: int | None = None) -> list[int]:
-    """Return which of the images after the normal ones form a variant, from 0."""
-    n_images = len(judge.witnesses[0]) if judge.witnesses else N_NORMAL
-    suspects = np.arange(N_NORMAL, n_images)
-    rng = np.random.default_rng(0)
-    found = find_variants(judge, NORMAL, suspects, n_judged=n_judged or n_images, cycle=1, rng=rng)
+def variants(
+    judge: Line, n_judged: int | None = None, n_faults: int = 0, n_normal: int = N_NORMAL
+) -> list[int]:
+    """Return which of the images after the normal ones form a variant, from 0; the last ones may be faults."""
+    n_images = len(judge.witnesses[0])
+    suspects, faults = np.split(np.arange(N_NORMAL, n_images), [n_images - N_NORMAL - n_faults])
+    normal = np.random.default_rng(0).permutation(NORMAL)[:n_normal]
+    found = find_variants(judge, normal, suspects, faults=faults, n_judged=n_judged or n_images, cycle=1)
     return (found - N_NORMAL).tolist()
 
 
@@ -85,17 +87,35 @@ def test_where_the_first_witness_sees_no_variant_the_next_is_not_asked() -> None
 
 
 def test_without_a_witness_there_is_none() -> None:
-    suspects = np.arange(40, N_NORMAL)
-    rng = np.random.default_rng(0)
-    assert not len(find_variants(Line(), NORMAL, suspects, n_judged=N_NORMAL, cycle=1, rng=rng))
+    assert not len(find_variants(Line(), NORMAL[:40], NORMAL[40:], n_judged=N_NORMAL, cycle=1))
 
 
-def test_where_normal_images_are_copies_of_each_other_nothing_can_be_said() -> None:
+def test_what_a_person_called_a_fault_is_no_variant_and_neither_is_its_like() -> None:
+    faulty, other = crowd(20), crowd(10, place=50.0)
+    assert variants(Line([*faulty[:12], *other, *faulty[12:]])) == list(range(30))
+    assert variants(Line([*faulty[:12], *other, *faulty[12:]]), n_faults=8) == list(range(12, 22))
+
+
+def test_of_seven_faults_nothing_is_learnt_nor_of_eight_that_are_defects_of_all_kinds() -> None:
+    assert variants(Line([*crowd(12), *crowd(7)]), n_faults=7) == list(range(12))
+    assert variants(Line([*crowd(12), *scattered(8)]), n_faults=8) == list(range(12))
+
+
+def test_with_fewer_normal_images_than_suspects_nothing_can_be_said() -> None:
+    assert variants(Line(crowd(12)), n_normal=12) == list(range(12))
+    assert variants(Line(crowd(12)), n_normal=11) == []
+
+
+def test_normal_images_without_company_of_their_own_vouch_for_nobody() -> None:
     class Copies(Line):
         def company(self, group: Rows, asked: Rows, *, nth: int, cycle: int) -> Iterator[Scores]:
-            yield np.full(len(asked), np.inf)
+            for far in super().company(group, asked, nth=nth, cycle=cycle):
+                # Three of the normal images are copies of one another.
+                yield np.where(asked < 3, np.inf, far)
 
-    assert variants(Copies(crowd(10))) == []
+    judge = Copies(crowd(40))
+    assert variants(judge, n_normal=40) == []
+    assert variants(Line(crowd(40)), n_normal=40) == list(range(40))
 
 
 @given(st.lists(st.floats(2, 10), min_size=8, max_size=30), st.integers(-3, 3))

@@ -243,6 +243,19 @@ def test_defects_from_another_acquisition_are_named_where_the_set_has_them(datas
     assert ("photographed with the test images" in words(page)) is told
 
 
+@pytest.mark.parametrize(
+    ("dataset", "called"),
+    [
+        ({"name": "sample"}, "sample"),
+        ({"name": "mvtec_ad", "product_class": "metal_nut"}, "mvtec ad metal nut"),
+        ({"name": "image_folder", "path": "/line_3/gear_wheels"}, "gear wheels"),
+        ({"name": "image_folder", "path": "/line_3", "product_class": "gear"}, "gear"),
+    ],
+)
+def test_the_title_says_which_set_it_is(dataset: dict[str, str], called: str) -> None:
+    assert f"<h1>What left the training set: {called}</h1>" in page_of(dataset=dataset)
+
+
 def test_fewer_images_than_left_are_said_to_be_the_first_ones() -> None:
     assert "The first 0 of 1 are shown" in words(page_of(gallery=[shown("b", "stayed")]))
 

@@ -84,12 +84,15 @@ def removed_ids(log: pd.DataFrame) -> list[str]:
 def nearly_removed(suspicion: pd.DataFrame, history: pd.DataFrame, *, most: int) -> pd.DataFrame:
     """Return the images that stayed, most suspect first, ``most`` of them, with the last threshold.
 
+    Those of a variant are none of them: their scores say nothing.
+
     Where nobody judged there is no threshold to be near to, and no row.
     """
     thresholds = history["threshold"].dropna()
     if thresholds.empty:
         return suspicion.iloc[:0].assign(threshold=pd.Series(dtype=float))
-    stayed = suspicion[~suspicion["removed"]].sort_values("score", ascending=False, kind="stable")
+    stayed = suspicion[~suspicion["removed"] & ~suspicion["variant"]]
+    stayed = stayed.sort_values("score", ascending=False, kind="stable")
     return stayed.head(most).assign(threshold=float(thresholds.iloc[-1]))
 
 

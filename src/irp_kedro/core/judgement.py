@@ -168,8 +168,16 @@ def judge_images(
         return judged
     if rule.variants and isinstance(judge, SeesCompany):
         suspects = np.setdiff1d(judged.rows[judged.way > rule.doubt], reviewed[1])
-        rng = seeding.stream(seed, "variants", cycle)
-        found = find_variants(judge, reference, suspects, n_judged=len(judged.rows), cycle=cycle, rng=rng)
+        # The same order in every cycle: a variant does not come and go with those it is held against.
+        drawn = seeding.stream(seed, "variants").permutation(len(images))
+        found = find_variants(
+            judge,
+            drawn[np.isin(drawn, np.setdiff1d(reference, suspects))],
+            suspects,
+            faults=reviewed[1],
+            n_judged=len(judged.rows),
+            cycle=cycle,
+        )
         if len(found):
             judged = _judgement(opinions, reference, outside, training, rule, variants=found)
     if rule.resemblance and isinstance(judge, Recognises):
@@ -188,7 +196,7 @@ def _judgement(
 ) -> Judgement:
     """Return what opinions amount to; images of a variant count as normal, and lie at the median."""
     rows = np.concatenate([reference, outside])
-    scores, median, limit = weigh(opinions, len(reference), rule, counted=~np.isin(outside, variants))
+    scores, median, limit = weigh(opinions, len(reference), rule, counted=~np.isin(rows, variants))
     scores = np.where(np.isin(rows, variants), median, scores)
     order = np.argsort(rows)  # blind order, whoever was the reference
     return Judgement(
@@ -246,16 +254,18 @@ def weigh(
             limit is ``rule.alone_factor`` times as far out.
         n_reference: how many images are the reference.
         rule: of the threshold.
-        counted: (n_images - n_reference,) which of the others may move a limit; all where it is left out.
+        counted: (n_images,) who may move a median or a limit; all where it is left out.
     """
+    inside = np.arange(opinions.shape[-1]) < n_reference
+    inner = inside if counted is None else inside & counted
+    outer = ~inside if counted is None else ~inside & counted
     measured = []
     for position, scores in enumerate(np.atleast_2d(opinions)):
-        inner, outer = np.split(scores, [n_reference])
-        median = float(np.median(inner))
-        others = outer if counted is None else outer[counted]
-        limit = threshold(inner, rule, others, stretch=rule.alone_factor if position else 1.0)
+        median = float(np.median(scores[inner]))
+        stretch = rule.alone_factor if position else 1.0
+        limit = threshold(scores[inner], rule, scores[outer], stretch=stretch)
         if opinions.ndim == 1:
             return scores, median, limit
         measured.append((scores - median) / (limit - median))
     strongest: Scores = np.max(measured, axis=0)
-    return strongest, float(np.median(strongest[:n_reference])), 1.0
+    return strongest, float(np.median(strongest[inner])), 1.0

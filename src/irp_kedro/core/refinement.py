@@ -32,7 +32,8 @@ class RefinementCycle:
         above: how many images of the set were above it, whether or not they left.
         doubtful: ids of the images that stayed in the set and are in doubt (decision 0043).
         doubtful_share: of this cycle's epochs in which each of them took part.
-        variants: ids of the suspects that stayed because they form a variant of the product (decision 0045).
+        variants: ids of the suspects that stayed because they form a variant of the product (decision 0045),
+            but for those that a person kept.
         losses: mean training loss of each epoch of this cycle.
         epochs: spent of the budget so far, this cycle's included; where images are in doubt, more and shorter
             ones were trained.
@@ -180,7 +181,7 @@ def refine(
             threshold=judged.limit,
             above=judged.n_above,
             doubtful=_ids(images, doubtful),
-            variants=_ids(images, np.intersect1d(judged.variants, training)),
+            variants=_ids(images, np.setdiff1d(np.intersect1d(judged.variants, training), locked)),
             doubtful_share=share if len(doubtful) else 0.0,
             losses=tuple(losses),
             epochs=spent,

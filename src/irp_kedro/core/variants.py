@@ -11,7 +11,6 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-from numpy.random import Generator
 
 from irp_kedro.core.detector import NOBODY, Rows, Scores
 from irp_kedro.core.resemblance import FEWEST, may_be_asked
@@ -42,41 +41,49 @@ class SeesCompany(Protocol):
 
 
 def find_variants(
-    judge: SeesCompany, reference: Rows, suspects: Rows, *, n_judged: int, cycle: int, rng: Generator
+    judge: SeesCompany, normal: Rows, suspects: Rows, *, faults: Rows = NOBODY, n_judged: int, cycle: int
 ) -> Rows:
     """Return which suspects belong to a variant of the product; empty where there is none.
 
     There is one where at least eight suspects are as near to seven others of them as half of as many normal
     images are to each other. They are its core. Whoever is as near to the core as nearly all normal images are
-    to each other belongs to it. Every witness has to say so.
+    to each other belongs to it, and whoever is as near to what a person called a fault does not. Every witness
+    has to say so.
 
     Args:
         judge: compares.
-        reference: who is normal.
+        normal: who is normal and no suspect, in an order that was drawn; as many as a group has are taken from
+            its beginning, and where there are fewer nothing can be said.
         suspects: who is beyond the limit or in doubt.
+        faults: whom a person removed; of fewer than eight nothing is learnt.
         n_judged: how many images were judged.
         cycle: names the random streams.
-        rng: draws normal images, as many as a group has.
     """
 
-    def near_to(group: Rows, share: float) -> Rows:
-        normal = np.sort(rng.permutation(reference)[: len(group)])
+    def near_to(group: Rows, share: float, fewest: int = 1) -> Rows:
+        if len(group) < FEWEST or len(group) > len(normal):
+            return NOBODY
+        alike = np.sort(normal[: len(group)])
         company = partial(judge.company, nth=FEWEST - 1, cycle=cycle)
-        found = suspects[_as_near(company(normal, normal), company(group, suspects), share, len(suspects))]
-        return found if may_be_asked(len(found), n_judged) else NOBODY
+        near = np.ones(len(suspects), dtype=bool)
+        heard = False
+        for usual, theirs in zip(company(alike, alike), company(group, suspects), strict=True):
+            heard = True
+            near &= _as_near(theirs, usual, share)
+            if near.sum() < fewest:
+                return NOBODY  # whatever the next witness says, which may cost much more
+        return suspects[near] if heard else NOBODY
 
-    core = near_to(suspects, HALF) if may_be_asked(len(suspects), n_judged) else NOBODY
-    return np.union1d(core, near_to(core, NEARLY_ALL)) if len(core) else NOBODY
+    core = near_to(suspects, HALF, FEWEST)
+    if not may_be_asked(len(core), n_judged):
+        return NOBODY
+    variant = np.union1d(core, near_to(core, NEARLY_ALL))
+    return np.setdiff1d(variant, near_to(faults, NEARLY_ALL))
 
 
-def _as_near(usual: Iterable[Scores], theirs: Iterable[Scores], share: float, n_asked: int) -> Mask:
-    """Return who is as near as ``share`` of normal images, by every witness; without one nobody is."""
-    near = np.zeros(n_asked, dtype=bool)
-    for number, (normal, asked) in enumerate(zip(usual, theirs, strict=True)):
-        if not np.isfinite(normal).all():
-            return np.zeros(n_asked, dtype=bool)  # copies of one another, which vouch for nobody
-        said = asked <= np.quantile(normal, share)
-        near = near & said if number else said
-        if near.sum() < FEWEST:
-            break  # no variant, whatever the next witness says, which may cost much more
+def _as_near(theirs: Scores, usual: Scores, share: float) -> Mask:
+    """Return who is as near as ``share`` of normal images."""
+    if not np.isfinite(usual).all():
+        return np.zeros(len(theirs), dtype=bool)  # copies of one another vouch for nobody
+    near: Mask = theirs <= np.quantile(usual, share)
     return near

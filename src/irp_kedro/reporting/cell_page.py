@@ -81,7 +81,7 @@ def cell_page(results: CellResults) -> str:
         "near": near,
         "near_intro": _near_intro(near, results.history.iloc[-1]),
         "variants": variants,
-        "variants_intro": _variants_intro(variants, results.history.iloc[-1]),
+        "variants_intro": _variants_intro(variants, results.history.iloc[-1]) if variants else "",
         "bars": _ends_of_bars(results.gallery),
         "figures": results.figures,
         "strategies": detection_table(results.summary),
@@ -121,6 +121,8 @@ def _ends_of_bars(gallery: Sequence[GalleryImage]) -> tuple[float, float]:
 
 def _title(first: pd.Series) -> str:
     dataset = f"{first['dataset']} {first['product_class']}" if first["product_class"] else first["dataset"]
+    if first["dataset"] == "image_folder":
+        dataset = first["set_name"]
     return f"What left the training set: {str(dataset).replace('_', ' ')}"
 
 
@@ -151,7 +153,7 @@ def _entries(results: CellResults) -> dict[str, list[str]]:
         "headline_entries": [f"{name}.metrics" for name in ("vanilla", MAIN, "oracle")],
         "gallery_entries": ["gallery", f"{MAIN}.removal_log", *audit, *maps],
         "near_entries": ["gallery", f"{MAIN}.suspicion_ranking", f"{MAIN}.cycle_history", *maps],
-        "variants_entries": ["gallery", f"{MAIN}.suspicion_ranking", f"{MAIN}.cycle_history"],
+        "variants_entries": ["gallery", f"{MAIN}.suspicion_ranking", f"{MAIN}.cycle_history", *maps],
         "detector_entries": [f"{MAIN}.model", f"{MAIN}.test_scores"],
     }
 
@@ -201,7 +203,7 @@ def _variants_intro(variants: Sequence[GalleryImage], last: pd.Series) -> str:
     return (
         f"{last['variants']} suspects are as alike as normal images are, so they may be a rare variant of the "
         f"product, or one fault many times over: only you can tell. They stay, and are trained on.{listed} If "
-        "they are a fault, mark them as remove."
+        "they are a fault, mark at least eight as remove: the next run then removes their like."
     )
 
 

@@ -166,7 +166,7 @@ def show(
                 heat=as_jpeg(overlaid(pixels, scaled(heat, low, high)), side) if heat is not None else "",
                 heat_of=heat_maps.detector if heat is not None else "",
                 heat_by_judge=heat_maps.by_judge and heat is not None,
-                away=gone.get(row["image_id"], ()) if group == NEAR else (),
+                away=gone.get(row["image_id"], ()) if group != REMOVED else (),
                 doubtful=bool(row.get("doubtful", False)),
             )
         )

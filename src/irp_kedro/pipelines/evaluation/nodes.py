@@ -101,7 +101,7 @@ def map_judgement(
     seed: int,
     device: str,
 ) -> Any:
-    """Return where a judge that scores places sees something in the images that left, or nearly did."""
+    """Return where a judge that scores places sees something: in what left, nearly did, or forms a variant."""
     from irp_kedro.inspection import Inspected
     from irp_kedro.judge_maps import map_judgement
     from irp_kedro.judges import LoopSettings
@@ -118,7 +118,8 @@ def map_judgement(
     )
     gone = removed_ids(removal_log)
     near = nearly_removed(suspicion_ranking, cycle_history, most=near_images)
-    suspects = [] if evaluation.maps == "none" else [*gone, *near["image_id"]]
+    alike = suspicion_ranking.loc[suspicion_ranking["variant"], "image_id"].head(near_images)
+    suspects = [] if evaluation.maps == "none" else [*gone, *near["image_id"], *alike]
     blind = as_manifest(training_manifest)[["image_id", "digest"]]
     kept = sorted(set(blind["image_id"]) - set(gone))
     seen = Inspected(bank=feature_bank, patches=patch_bank, images=images, device=device)

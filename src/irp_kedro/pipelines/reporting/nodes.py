@@ -101,7 +101,8 @@ def collect_gallery(
     left = gallery.choose_removed(removal_log, suspicion_ranking, most=reporting.removed_images)
     near = nearly_removed(suspicion_ranking, cycle_history, most=reporting.near_images)
     variants = gallery.choose_variants(suspicion_ranking, most=reporting.near_images)
-    heat = gallery.HeatMaps.choose([*left["image_id"], *near["image_id"]], judge_maps, anomaly_maps)
+    shown = [*left["image_id"], *near["image_id"], *variants["image_id"]]
+    heat = gallery.HeatMaps.choose(shown, judge_maps, anomaly_maps)
     away = gallery.cycles_away(removal_log)
     return [
         image
