@@ -1,4 +1,4 @@
-"""Lay out four public sets of images that no default was chosen on, from checkouts of their repositories.
+"""Lay out five public sets of images from outside, from checkouts of four repositories.
 
     git clone https://github.com/abin24/Magnetic-tile-defect-datasets. magnetic_tile
     git clone https://github.com/zae-bayern/elpv-dataset elpv
@@ -16,7 +16,8 @@ deep_pcb
 toothbrush
     The class of MVTec AD (CC BY-NC-SA 4.0) as that repository splits it: 90 images to train on.
 
-Images are linked where the file system allows it, else copied. Which good images train is drawn from seed 0.
+Images are linked where the file system allows it, else copied. Which good images train is drawn from seed 0; the
+toothbrushes are copied as they are.
 """
 
 import argparse
@@ -89,7 +90,7 @@ def deep_pcb(checkout: Path, folder: Path) -> None:
 
 
 def main() -> None:
-    """Lay out every set whose checkout is there."""
+    """Lay out every set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkouts", type=Path, required=True, help="folder that holds the checkouts")
     parser.add_argument("--to", type=Path, required=True, help="folder that is to hold the sets")

@@ -1,13 +1,19 @@
 """Who stays because many suspects are as alike as normal images are."""
 
 from collections.abc import Iterator, Sequence
+from typing import Self
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.test_judgement import MANY, SOME_DEFECTS, VARIANT, SeeingCompany, set_with_a_variant
+from tests.core.test_judgement import N_NORMAL as N_REFERENCE
 
 from irp_kedro.core.detector import Rows, Scores
+from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
+from irp_kedro.core.review import NO_REVIEW, Review
 from irp_kedro.core.variants import find_variants
+from irp_kedro.parameters import RefinementParameters
 
 N_NORMAL = 60
 NORMAL = np.arange(N_NORMAL)
@@ -128,3 +134,80 @@ def test_a_variant_has_eight_images_or_more_and_the_unit_of_distances_does_not_m
     assert set(found) <= set(range(len(places)))
     assert len(found) == 0 or len(found) >= 8
     assert variants(scaled) == found
+
+
+N_MANY = len(MANY)
+
+
+class Silent:
+    """Is trained, and has nothing to say."""
+
+    def fit(self, rows: Rows, *, epochs: int) -> list[float]:
+        return [0.0] * epochs
+
+    def score(self, rows: Rows) -> Scores:
+        return np.zeros(len(rows))
+
+    def fresh(self, name: str) -> Self:
+        return self
+
+
+class FindsThemLater(SeeingCompany):
+    """Sees in the first cycle that nobody is in company, and from the second on who is."""
+
+    def company(self, group: Rows, asked: Rows, *, nth: int, cycle: int) -> list[Scores]:
+        if cycle == 1:
+            return [np.where(asked < N_REFERENCE, 1.0, 9.0)]
+        return super().company(group, asked, nth=nth, cycle=cycle)
+
+
+def refined(judge: SeeingCompany, past: int = 0, review: Review = NO_REVIEW) -> list[RefinementCycle]:
+    """Walk the loop of sixty images; go on after ``past`` of its cycles as after an interruption."""
+    rule = RefinementParameters(
+        false_discovery_rate=0.1,
+        tail_factor=1.5,
+        alone_factor=2.0,
+        reference=N_REFERENCE / N_MANY,
+        resemblance=False,
+        max_cycles=3,
+    )
+    plan = plan_for("iterative_refinement", rule, 4, review)
+    whole = list(refine(Silent(), judge, MANY, plan))
+    return [*whole[:past], *refine(Silent(), judge, MANY, plan, whole[:past])] if past else whole
+
+
+def named(rows: Rows) -> set[str]:
+    return {MANY.image_ids[row] for row in rows.tolist()}
+
+
+def test_in_the_loop_a_variant_stays_and_each_cycle_says_who_it_is() -> None:
+    first, last = refined(set_with_a_variant())[1:]
+    for cycle in (first, last):
+        assert set(cycle.variants) == named(VARIANT)
+        assert named(VARIANT) <= set(cycle.kept)
+        assert not named(VARIANT) & set(cycle.doubtful)
+    assert {decision.image_id for decision in first.decisions} == named(SOME_DEFECTS)
+
+
+def test_a_variant_that_left_before_it_was_seen_returns() -> None:
+    judge = set_with_a_variant()
+    first, second, *_ = refined(FindsThemLater(judge.opinions[0], judge.likeness, VARIANT))[1:]
+    assert named(VARIANT) <= {decision.image_id for decision in first.decisions}
+    assert first.variants == ()
+    assert {(decision.image_id, decision.action) for decision in second.decisions} == {
+        (image, "restored") for image in named(VARIANT)
+    }
+    assert set(second.variants) == named(VARIANT)
+
+
+def test_an_interrupted_loop_finds_the_same_variants() -> None:
+    judge = set_with_a_variant()
+    later = FindsThemLater(judge.opinions[0], judge.likeness, VARIANT)
+    for past in (1, 2):
+        assert refined(later, past) == refined(later)
+
+
+def test_who_a_person_kept_is_not_named_a_variant_again() -> None:
+    kept = named(VARIANT[:3])
+    last = refined(set_with_a_variant(), review=Review(keep=frozenset(kept)))[-1]
+    assert set(last.variants) == named(VARIANT) - kept

@@ -85,6 +85,8 @@ def snapshots() -> list[CycleResult]:
         judged={"id0": 1.0, "id1": 9.0, "id2": 1.0},
         losses=(0.5,),
         epochs=2,
+        doubtful=("id2",),
+        variants=("id0",),
         stop="max_cycles (1) reached",
         final_scores={"id0": 1.0, "id2": 3.0},
     )
@@ -112,7 +114,9 @@ def test_paths_are_joined_after_the_loop(
     assert list(kept["image_id"]) == ["id0", "id2"]
     assert log[["image_id", "path"]].to_numpy().tolist() == [["id1", "/images/1.png"]]
     assert log["judge"].tolist() == ["patch_memory+gaussian"]
+    assert kept[["doubtful", "variant"]].to_numpy().tolist() == [[False, True], [True, False]]
     assert list(history["images"]) == [3, 2]
+    assert list(history["variants"]) == [0, 1]
 
 
 def test_the_model_keeps_a_threshold_that_no_test_label_has_seen(

@@ -12,9 +12,11 @@ from irp_kedro.core.records import LOG_COLUMNS
 from irp_kedro.reporting.gallery import (
     NEAR,
     REMOVED,
+    VARIANT,
     GalleryImage,
     HeatMaps,
     choose_removed,
+    choose_variants,
     contact_sheet,
     cycles_away,
     show,
@@ -40,6 +42,7 @@ def suspicion(**images: tuple[float, bool, str]) -> pd.DataFrame:
                 "label": label,
                 "defect_type": "dent" if label == "anomalous" else "",
                 "removed": removed,
+                "variant": False,
                 "score": score,
             }
             for name, (score, removed, label) in images.items()
@@ -69,6 +72,19 @@ def test_the_near_ones_stayed_and_are_held_against_the_last_threshold() -> None:
     near = nearly_removed(RANKING, HISTORY, most=5)
     assert near["image_id"].tolist() == ["c", "d"]
     assert set(near["threshold"]) == {2.1}
+
+
+def test_images_of_a_variant_are_shown_apart_and_without_a_score() -> None:
+    ranking = RANKING.assign(variant=[False, False, True, True])
+    assert nearly_removed(ranking, HISTORY, most=5).empty
+    rows = choose_variants(ranking, most=5)
+    shown = show(rows, VARIANT, pixels, HeatMaps(), side=32, away=cycles_away(LOG))
+    assert [(image.image_id, image.score, image.threshold, image.away) for image in shown] == [
+        ("c", None, None, ()),
+        ("d", None, None, (1, 3)),
+    ]
+    assert [image.verdict for image in shown] == ["missed: a defect (dent)", "right: a good image"]
+    assert choose_variants(ranking, most=1)["image_id"].tolist() == ["c"]
 
 
 def test_where_nobody_judged_nothing_is_near() -> None:
