@@ -16,8 +16,8 @@ deep_pcb
 toothbrush
     The class of MVTec AD (CC BY-NC-SA 4.0) as that repository splits it: 90 images to train on.
 
-Images are linked where the file system allows it, else copied. Which good images train is drawn from seed 0; the
-toothbrushes are copied as they are.
+Images are linked where the file system allows it, else copied; the toothbrushes are copied as they are. Which
+of the other good images train is drawn from seed 0.
 """
 
 import argparse
