@@ -3,7 +3,7 @@
     git clone https://github.com/abin24/Magnetic-tile-defect-datasets. magnetic_tile
     git clone https://github.com/zae-bayern/elpv-dataset elpv
     git clone https://github.com/tangsanli5201/DeepPCB deep_pcb
-    git clone https://github.com/idinyte/SimpleNet_SDU toothbrush
+    git clone https://github.com/idinyte/SimpleNet_SDU layup
     python studies/recovery/outside_sets.py --checkouts . --to FOLDER
     kedro irp grid --grid studies/recovery/outside.yml --set images=FOLDER
 
@@ -13,11 +13,11 @@ solar_mono, solar_poly
     Solar cells (elpv, Buerhop-Lutz et al. 2018; CC BY-NC-SA 4.0), good where labelled 0, defective where 1.
 deep_pcb
     Templates and tested images of the board 20085 (DeepPCB, Tang et al. 2019; MIT): another part of it in each.
-toothbrush
-    The class of MVTec AD (CC BY-NC-SA 4.0) as that repository splits it: 90 images to train on.
+layup
+    Layers of composite material (SimpleNet_SDU), which that repository keeps in a folder called toothbrush.
 
-Images are linked where the file system allows it, else copied; the toothbrushes are copied as they are. Which
-of the other good images train is drawn from seed 0.
+Images are linked where the file system allows it, else copied; the layers are copied as they are. Which of
+the other good images train is drawn from seed 0.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--checkouts", type=Path, required=True, help="folder that holds the checkouts")
     parser.add_argument("--to", type=Path, required=True, help="folder that is to hold the sets")
     asked = parser.parse_args()
-    found = {name: asked.checkouts / name for name in ("magnetic_tile", "elpv", "deep_pcb", "toothbrush")}
+    found = {name: asked.checkouts / name for name in ("magnetic_tile", "elpv", "deep_pcb", "layup")}
     missing = [name for name, checkout in found.items() if not checkout.is_dir()]
     if missing:
         raise SystemExit(f"{asked.checkouts} holds no checkout called {', '.join(missing)}; see --help")
@@ -103,7 +103,7 @@ def main() -> None:
     for kind in ("mono", "poly"):
         solar(found["elpv"], asked.to / f"solar_{kind}", kind)
     deep_pcb(found["deep_pcb"], asked.to / "deep_pcb")
-    shutil.copytree(found["toothbrush"] / "dataset" / "toothbrush", asked.to / "toothbrush", dirs_exist_ok=True)
+    shutil.copytree(found["layup"] / "dataset" / "toothbrush", asked.to / "layup", dirs_exist_ok=True)
 
 
 if __name__ == "__main__":
