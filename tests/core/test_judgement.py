@@ -1,7 +1,7 @@
 """One cycle's judgement: whose opinion counts, against whom, and what follows."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -273,10 +273,13 @@ class SeeingCompany(Recognising):
         self.alike = alike
         self.compared: list[list[int]] = []
 
-    def company(self, group: Rows, asked: Rows, *, nth: int, cycle: int) -> list[Scores]:
+    def witnesses(self, *, cycle: int) -> list[Self]:
+        return [self]
+
+    def company(self, group: Rows, asked: Rows, nth: int) -> Scores:
         self.compared.append(asked.tolist())
         among = np.isin(asked, self.alike) & (np.isin(group, self.alike).sum() > nth)
-        return [np.where(among, 0.5, np.where(asked < N_NORMAL, 1.0, 9.0))]
+        return np.where(among, 0.5, np.where(asked < N_NORMAL, 1.0, 9.0))
 
 
 SOME_DEFECTS, VARIANT = DEFECTS[:2], DEFECTS[2:]

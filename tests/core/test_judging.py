@@ -354,12 +354,10 @@ def test_witnesses_are_asked_once_they_learnt_from_the_reference_and_other_judge
     assert [asked.fitted for asked in silent.made] == [set()]
 
 
-def test_each_witness_compares_without_learning_and_only_when_it_is_asked() -> None:
+def test_witnesses_compare_without_having_learnt() -> None:
     witness, silent = TellsAlike("template", [], lambda scores: scores), spy_on()
     judges = [Apart(silent.fresh, epochs=3), Apart(witness.fresh, epochs=3), held_out(silent)]
     council = Council([Member(judge, by_logarithm=False, alone=True) for judge in [*judges, judges[1]]])
-    said = council.company(np.array([0, 1]), np.array([2, 3]), nth=10, cycle=5)
-    assert next(iter(said)).tolist() == [22.0, 23.0]
-    assert len(witness.made) == 1
-    assert [scores.tolist() for scores in said] == [[22.0, 23.0]]
+    found = council.witnesses(cycle=5)
+    assert [one.company(np.array([0, 1]), np.array([2, 3]), 10).tolist() for one in found] == 2 * [[22.0, 23.0]]
     assert [(asked.name, asked.fitted) for asked in witness.made] == 2 * [("judge/5", set())]

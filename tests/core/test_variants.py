@@ -1,6 +1,6 @@
 """Who stays because many suspects are as alike as normal images are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -21,29 +21,26 @@ EVENLY = np.arange(N_NORMAL) / N_NORMAL  # where normal images lie: one unit lon
 
 
 class Line:
-    """Images lie on a line, once for each witness, and are as far from each other as they lie."""
+    """Images lie on a line, and are as far from each other as they lie."""
 
-    def __init__(self, *witnesses: Sequence[float]) -> None:
-        self.witnesses = [np.array([*EVENLY, *places], dtype=float) for places in witnesses]
-        self.asked: list[int] = []
+    def __init__(self, places: Sequence[float], unit: float = 1.0) -> None:
+        self.places = np.array([*EVENLY, *places], dtype=float) * unit
+        self.asked: set[int] = set()
 
-    def company(self, group: Rows, asked: Rows, *, nth: int, cycle: int) -> Iterator[Scores]:
-        for number, places in enumerate(self.witnesses):
-            self.asked.append(number)
-            distance = np.abs(places[asked][:, None] - places[group][None, :])
-            distance[asked[:, None] == group[None, :]] = np.inf
-            ordered = np.sort(distance, axis=1)
-            yield ordered[:, nth - 1] if nth <= len(group) else np.full(len(asked), np.inf)
+    def company(self, group: Rows, asked: Rows, nth: int) -> Scores:
+        self.asked |= set(asked.tolist())
+        distance = np.abs(self.places[asked][:, None] - self.places[group][None, :])
+        distance[asked[:, None] == group[None, :]] = np.inf
+        ordered = np.sort(distance, axis=1)
+        return ordered[:, nth - 1] if nth <= len(group) else np.full(len(asked), np.inf)
 
 
-def variants(
-    judge: Line, n_judged: int | None = None, n_faults: int = 0, n_normal: int = N_NORMAL
-) -> list[int]:
+def variants(*witnesses: Line, n_judged: int = 0, n_faults: int = 0, n_normal: int = N_NORMAL) -> list[int]:
     """Return which of the images after the normal ones form a variant, from 0; the last ones may be faults."""
-    n_images = len(judge.witnesses[0])
+    n_images = len(witnesses[0].places)
     suspects, faults = np.split(np.arange(N_NORMAL, n_images), [n_images - N_NORMAL - n_faults])
     normal = np.random.default_rng(0).permutation(NORMAL)[:n_normal]
-    found = find_variants(judge, normal, suspects, faults=faults, n_judged=n_judged or n_images, cycle=1)
+    found = find_variants(witnesses, normal, suspects, n_judged=n_judged or n_images, faults=faults)
     return (found - N_NORMAL).tolist()
 
 
@@ -81,19 +78,23 @@ def test_of_a_large_set_a_hundredth_is_none() -> None:
 
 
 def test_every_witness_has_to_say_so() -> None:
-    assert variants(Line(crowd(10), crowd(10))) == list(range(10))
-    assert variants(Line(crowd(10), scattered(10))) == []
-    assert variants(Line(crowd(12), [*crowd(9), *scattered(3)])) == list(range(9))
+    assert variants(Line(crowd(10)), Line(crowd(10))) == list(range(10))
+    assert variants(Line(crowd(10)), Line(scattered(10))) == []
+    assert variants(Line(crowd(12)), Line([*crowd(9), *scattered(3)])) == list(range(9))
 
 
-def test_where_the_first_witness_sees_no_variant_the_next_is_not_asked() -> None:
-    judge = Line(scattered(10), crowd(10))
-    assert variants(judge) == []
-    assert set(judge.asked) == {0}
+def test_the_next_witness_is_asked_only_of_those_that_the_first_finds_in_company() -> None:
+    first, second = Line([*crowd(10), *scattered(5)]), Line(crowd(15))
+    assert variants(first, second) == list(range(10))
+    assert first.asked >= set(range(N_NORMAL, N_NORMAL + 15))
+    assert {row for row in second.asked if row >= N_NORMAL} == set(range(N_NORMAL, N_NORMAL + 10))
+    none, untouched = Line(scattered(10)), Line(crowd(10))
+    assert variants(none, untouched) == []
+    assert untouched.asked == set()
 
 
 def test_without_a_witness_there_is_none() -> None:
-    assert not len(find_variants(Line(), NORMAL[:40], NORMAL[40:], n_judged=N_NORMAL, cycle=1))
+    assert not len(find_variants([], NORMAL[:40], NORMAL[40:], n_judged=N_NORMAL))
 
 
 def test_what_a_person_called_a_fault_is_no_variant_and_neither_is_its_like() -> None:
@@ -114,10 +115,9 @@ def test_with_fewer_normal_images_than_suspects_nothing_can_be_said() -> None:
 
 def test_normal_images_without_company_of_their_own_vouch_for_nobody() -> None:
     class Copies(Line):
-        def company(self, group: Rows, asked: Rows, *, nth: int, cycle: int) -> Iterator[Scores]:
-            for far in super().company(group, asked, nth=nth, cycle=cycle):
-                # Three of the normal images are copies of one another.
-                yield np.where(asked < 3, np.inf, far)
+        def company(self, group: Rows, asked: Rows, nth: int) -> Scores:
+            # Three of the normal images are copies of one another.
+            return np.where(asked < 3, np.inf, super().company(group, asked, nth))
 
     judge = Copies(crowd(40))
     assert variants(judge, n_normal=40) == []
@@ -128,12 +128,10 @@ def test_normal_images_without_company_of_their_own_vouch_for_nobody() -> None:
 def test_a_variant_has_eight_images_or_more_and_the_unit_of_distances_does_not_matter(
     places: list[float], doublings: int
 ) -> None:
-    judge, scaled = Line(places), Line(places)
-    scaled.witnesses = [line * 2.0**doublings for line in scaled.witnesses]  # exact
-    found = variants(judge)
+    found = variants(Line(places))
     assert set(found) <= set(range(len(places)))
     assert len(found) == 0 or len(found) >= 8
-    assert variants(scaled) == found
+    assert variants(Line(places, 2.0**doublings)) == found  # exact in binary
 
 
 N_MANY = len(MANY)
@@ -153,12 +151,10 @@ class Silent:
 
 
 class FindsThemLater(SeeingCompany):
-    """Sees in the first cycle that nobody is in company, and from the second on who is."""
+    """Has no witness in the first cycle."""
 
-    def company(self, group: Rows, asked: Rows, *, nth: int, cycle: int) -> list[Scores]:
-        if cycle == 1:
-            return [np.where(asked < N_REFERENCE, 1.0, 9.0)]
-        return super().company(group, asked, nth=nth, cycle=cycle)
+    def witnesses(self, *, cycle: int) -> list[Self]:
+        return [self] if cycle > 1 else []
 
 
 def refined(judge: SeeingCompany, past: int = 0, review: Review = NO_REVIEW) -> list[RefinementCycle]:

@@ -170,13 +170,9 @@ def judge_images(
         suspects = np.setdiff1d(judged.rows[judged.way > rule.doubt], reviewed[1])
         # The same order in every cycle: a variant does not come and go with those it is held against.
         drawn = seeding.stream(seed, "variants").permutation(len(images))
+        normal = drawn[np.isin(drawn, np.setdiff1d(reference, suspects))]
         found = find_variants(
-            judge,
-            drawn[np.isin(drawn, np.setdiff1d(reference, suspects))],
-            suspects,
-            faults=reviewed[1],
-            n_judged=len(judged.rows),
-            cycle=cycle,
+            judge.witnesses(cycle=cycle), normal, suspects, n_judged=len(judged.rows), faults=reviewed[1]
         )
         if len(found):
             judged = _judgement(opinions, reference, outside, training, rule, variants=found)

@@ -1,6 +1,6 @@
 """Who judges the training images, and whether the judge has seen them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,7 +10,6 @@ from irp_kedro.core import seeding
 from irp_kedro.core.detector import NOBODY, AnomalyDetector, Rows, Scores, Witness
 from irp_kedro.core.resemblance import Recognises
 from irp_kedro.core.threshold import location_and_spread
-from irp_kedro.core.variants import SeesCompany
 
 SMALLEST_SCORE = 1e-12  # its logarithm is still a number
 SMALLEST_RATIO = 1e-3  # to the median
@@ -80,10 +79,10 @@ class Apart:
         detector.fit(reference, epochs=self.epochs)
         return detector.resemblance(left, others)
 
-    def company(self, group: Rows, asked: Rows, *, nth: int, cycle: int) -> Iterable[Scores]:
-        """Return what the judge says as a witness, where it is one (:class:`variants.SeesCompany`)."""
+    def witnesses(self, *, cycle: int) -> Sequence[Witness]:
+        """Return the judge, untrained, where it is a witness (:class:`variants.SeesCompany`)."""
         detector = self.fresh(f"judge/{cycle}")
-        return [detector.company(group, asked, nth)] if isinstance(detector, Witness) else []
+        return [detector] if isinstance(detector, Witness) else []
 
 
 @dataclass(frozen=True)
@@ -201,11 +200,10 @@ class Council:
         judges = [member.judge for member in self.members if isinstance(member.judge, Recognises)]
         return [said for judge in judges for said in judge.resemblance(reference, left, others, cycle=cycle)]
 
-    def company(self, group: Rows, asked: Rows, *, nth: int, cycle: int) -> Iterator[Scores]:
-        """Yield what every member that is a witness says, each when it is asked."""
-        for member in self.members:
-            if isinstance(member.judge, SeesCompany):
-                yield from member.judge.company(group, asked, nth=nth, cycle=cycle)
+    def witnesses(self, *, cycle: int) -> Sequence[Witness]:
+        """Return every member that is a witness, in their order."""
+        judges = [member.judge for member in self.members if isinstance(member.judge, Apart)]
+        return [witness for judge in judges for witness in judge.witnesses(cycle=cycle)]
 
 
 def _standardised(scores: Scores, n_inside: int) -> Scores:

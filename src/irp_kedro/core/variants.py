@@ -5,8 +5,7 @@ defect differs from other defects where it differs from everything else, and one
 the next.
 """
 
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -20,65 +19,67 @@ HALF = 0.5  # of normal images are as near to others as an image of a variant's 
 NEARLY_ALL = 0.95  # of them are as near to others as an image of a variant
 
 
-@runtime_checkable
-class SeesCompany(Protocol):
-    """A judge that can tell how near images are to those of a group."""
+class Comparer(Protocol):
+    """A witness that can tell how near images are to those of a group."""
 
-    def company(self, group: Rows, asked: Rows, *, nth: int, cycle: int) -> Iterable[Scores]:
+    def company(self, group: Rows, asked: Rows, nth: int) -> Scores:
         """Return how far images are from the ``nth`` nearest of a group, no image being near itself.
 
         Args:
             group: whom they are compared with.
             asked: who is compared.
             nth: 1 for the nearest.
-            cycle: names the random streams.
 
         Returns:
-            For each witness among the judges, made only when it is asked for: (n_asked,), higher = less like
-            any of the group.
+            (n_asked,), higher = less like any of the group; infinite where it has no such image.
         """
         ...
 
 
+@runtime_checkable
+class SeesCompany(Protocol):
+    """A judge that has witnesses."""
+
+    def witnesses(self, *, cycle: int) -> Sequence[Comparer]:
+        """Return them, in the order of the judges; ``cycle`` names the random streams."""
+        ...
+
+
 def find_variants(
-    judge: SeesCompany, normal: Rows, suspects: Rows, *, faults: Rows = NOBODY, n_judged: int, cycle: int
+    witnesses: Sequence[Comparer], normal: Rows, suspects: Rows, *, n_judged: int, faults: Rows = NOBODY
 ) -> Rows:
     """Return which suspects belong to a variant of the product; empty where there is none.
 
     There is one where at least eight suspects are as near to seven others of them as half of as many normal
     images are to each other. They are its core. Whoever is as near to the core as nearly all normal images are
     to each other belongs to it, and whoever is as near to what a person called a fault does not. Every witness
-    has to say so.
+    has to say so; where one has said no of an image, the next is not asked of it.
 
     Args:
-        judge: compares.
+        witnesses: who compare, best the cheapest first; without any there is no variant.
         normal: who is normal and no suspect, in an order that was drawn; as many as a group has are taken from
             its beginning, and where there are fewer nothing can be said.
         suspects: who is beyond the limit or in doubt.
-        faults: whom a person removed; of fewer than eight nothing is learnt.
         n_judged: how many images were judged.
-        cycle: names the random streams.
+        faults: whom a person removed; of fewer than eight nothing is learnt.
     """
 
-    def near_to(group: Rows, share: float, fewest: int = 1) -> Rows:
-        if len(group) < FEWEST or len(group) > len(normal):
+    def near_to(group: Rows, asked: Rows, share: float, fewest: int = 1) -> Rows:
+        if not witnesses or not FEWEST <= len(group) <= len(normal):
             return NOBODY
         alike = np.sort(normal[: len(group)])
-        company = partial(judge.company, nth=FEWEST - 1, cycle=cycle)
-        near = np.ones(len(suspects), dtype=bool)
-        heard = False
-        for usual, theirs in zip(company(alike, alike), company(group, suspects), strict=True):
-            heard = True
-            near &= _as_near(theirs, usual, share)
-            if near.sum() < fewest:
-                return NOBODY  # whatever the next witness says, which may cost much more
-        return suspects[near] if heard else NOBODY
+        for witness in witnesses:
+            if len(asked) < fewest:
+                return NOBODY
+            usual = witness.company(alike, alike, FEWEST - 1)
+            asked = asked[_as_near(witness.company(group, asked, FEWEST - 1), usual, share)]
+        return asked
 
-    core = near_to(suspects, HALF, FEWEST)
+    core = near_to(suspects, suspects, HALF, FEWEST)
     if not may_be_asked(len(core), n_judged):
         return NOBODY
-    variant = np.union1d(core, near_to(core, NEARLY_ALL))
-    return np.setdiff1d(variant, near_to(faults, NEARLY_ALL))
+    variant = np.union1d(core, near_to(core, np.setdiff1d(suspects, core), NEARLY_ALL))
+    return np.setdiff1d(variant, near_to(faults, variant, NEARLY_ALL))
 
 
 def _as_near(theirs: Scores, usual: Scores, share: float) -> Mask:
