@@ -91,5 +91,5 @@ def test_the_paper_s_grid_is_seven_sets_at_six_levels_with_five_seeds_in_its_env
 
 def test_no_grid_of_the_project_names_a_place_on_one_machine() -> None:
     files = [*(PROJECT / "conf").rglob("grid_*.yml"), *(PROJECT / "studies").rglob("*.yml")]
-    assert len(files) == 5
+    assert len(files) == 6
     assert not [file for file in files if "path: /" in file.read_text(encoding="utf-8")]
