@@ -39,22 +39,23 @@ def test_a_reader_learns_what_left_how_contaminated_the_set_was_and_what_that_di
     )
 
 
-@pytest.mark.parametrize(("auroc", "note"), [(0.8, "3 of them defects"), (None, "trained on seldom")])
-def test_who_stayed_in_doubt_is_a_fact_where_there_is_any(auroc: float | None, note: str) -> None:
-    refined = metrics(auroc)
-    assert "stayed in doubt" not in {fact.name for fact in facts(metrics(auroc), refined)}
-    refined["removals"] |= {"n_doubtful": 5, "bad_doubtful": 3}
-    (fact,) = [fact for fact in facts(metrics(auroc), refined) if fact.name == "stayed in doubt"]
-    assert (fact.value, fact.note) == ("5", note)
+STAYED = {
+    "stayed in doubt": ("n_doubtful", "bad_doubtful", "trained on seldom"),
+    "stayed as a variant": ("n_variants", "bad_variants", "please look"),
+}
 
 
-@pytest.mark.parametrize(("auroc", "note"), [(0.8, "1 of them defects"), (None, "please look")])
-def test_who_stayed_as_a_variant_is_a_fact_where_there_is_any(auroc: float | None, note: str) -> None:
+@pytest.mark.parametrize("name", STAYED)
+@pytest.mark.parametrize("auroc", [0.8, None])
+def test_who_stayed_in_doubt_or_as_a_variant_is_a_fact_where_there_is_any(
+    name: str, auroc: float | None
+) -> None:
+    counted, defects, without_labels = STAYED[name]
     refined = metrics(auroc)
-    assert "stayed as a variant" not in {fact.name for fact in facts(metrics(auroc), refined)}
-    refined["removals"] |= {"n_variants": 9, "bad_variants": 1}
-    (fact,) = [fact for fact in facts(metrics(auroc), refined) if fact.name == "stayed as a variant"]
-    assert (fact.value, fact.note) == ("9", note)
+    assert name not in {fact.name for fact in facts(metrics(auroc), refined)}
+    refined["removals"] |= {counted: 5, defects: 3}
+    (fact,) = [fact for fact in facts(metrics(auroc), refined) if fact.name == name]
+    assert (fact.value, fact.note) == ("5", "3 of them defects" if auroc else without_labels)
 
 
 def test_a_loss_is_called_one() -> None:

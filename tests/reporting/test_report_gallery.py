@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from irp_kedro.core.anomaly_maps import AnomalyMaps
-from irp_kedro.core.evaluation import nearly_removed
+from irp_kedro.core.evaluation import nearly_removed, of_variants
 from irp_kedro.core.records import LOG_COLUMNS
 from irp_kedro.reporting.gallery import (
     NEAR,
@@ -16,7 +16,6 @@ from irp_kedro.reporting.gallery import (
     GalleryImage,
     HeatMaps,
     choose_removed,
-    choose_variants,
     contact_sheet,
     cycles_away,
     show,
@@ -77,14 +76,14 @@ def test_the_near_ones_stayed_and_are_held_against_the_last_threshold() -> None:
 def test_images_of_a_variant_are_shown_apart_and_without_a_score() -> None:
     ranking = RANKING.assign(variant=[False, False, True, True])
     assert nearly_removed(ranking, HISTORY, most=5).empty
-    rows = choose_variants(ranking, most=5)
+    rows = of_variants(ranking, most=5)
     shown = show(rows, VARIANT, pixels, HeatMaps(), side=32, away=cycles_away(LOG))
     assert [(image.image_id, image.score, image.threshold, image.away) for image in shown] == [
         ("c", None, None, ()),
         ("d", None, None, (1, 3)),
     ]
     assert [image.verdict for image in shown] == ["missed: a defect (dent)", "right: a good image"]
-    assert choose_variants(ranking, most=1)["image_id"].tolist() == ["c"]
+    assert of_variants(ranking, most=1)["image_id"].tolist() == ["c"]
 
 
 def test_where_nobody_judged_nothing_is_near() -> None:

@@ -41,8 +41,25 @@ class TakesSchedule(Protocol):
         ...
 
 
+class Comparer(Protocol):
+    """A detector that can tell how near images are to those of a group; it need not have learnt for it."""
+
+    def company(self, group: Rows, asked: Rows, nth: int) -> Scores:
+        """Return how far images are from the ``nth`` nearest of a group, no image being near itself.
+
+        Args:
+            group: whom they are compared with.
+            asked: who is compared.
+            nth: 1 for the nearest.
+
+        Returns:
+            (n_asked,), higher = less like any of the group; infinite where it has no such image.
+        """
+        ...
+
+
 @runtime_checkable
-class Witness(Protocol):
+class Witness(Comparer, Protocol):
     """A detector that sees what is unusual about images, and whether others are unusual in the same way."""
 
     def fit(self, rows: Rows, *, epochs: int) -> list[float]:
@@ -54,14 +71,6 @@ class Witness(Protocol):
 
         Returns:
             In each regard: of those that left, (n_left,), among each other, and of the others, (n_others,).
-        """
-        ...
-
-    def company(self, group: Rows, asked: Rows, nth: int) -> Scores:
-        """Return how far the images asked are from the ``nth`` nearest of a group; nothing is learnt for it.
-
-        Returns:
-            (n_asked,), higher = less like any of the group; infinite where it has no such image.
         """
         ...
 

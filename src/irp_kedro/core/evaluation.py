@@ -96,6 +96,11 @@ def nearly_removed(suspicion: pd.DataFrame, history: pd.DataFrame, *, most: int)
     return stayed.head(most).assign(threshold=float(thresholds.iloc[-1]))
 
 
+def of_variants(suspicion: pd.DataFrame, *, most: int) -> pd.DataFrame:
+    """Return ``most`` of the images that stayed as a variant of the product; without score and threshold."""
+    return suspicion[suspicion["variant"]].head(most).assign(score=np.nan, threshold=np.nan)
+
+
 def removal_metrics(suspicion: pd.DataFrame) -> dict[str, Any]:
     """Return counts, precision, recall, false-removal rate and average precision of the ranking.
 

@@ -11,29 +11,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from irp_kedro.core.detector import NOBODY, Rows, Scores
+from irp_kedro.core.detector import NOBODY, Comparer, Rows, Scores
 from irp_kedro.core.resemblance import FEWEST, may_be_asked
 
 Mask = npt.NDArray[np.bool_]
 HALF = 0.5  # of normal images are as near to others as an image of a variant's core
 NEARLY_ALL = 0.95  # of them are as near to others as an image of a variant
-
-
-class Comparer(Protocol):
-    """A witness that can tell how near images are to those of a group."""
-
-    def company(self, group: Rows, asked: Rows, nth: int) -> Scores:
-        """Return how far images are from the ``nth`` nearest of a group, no image being near itself.
-
-        Args:
-            group: whom they are compared with.
-            asked: who is compared.
-            nth: 1 for the nearest.
-
-        Returns:
-            (n_asked,), higher = less like any of the group; infinite where it has no such image.
-        """
-        ...
 
 
 @runtime_checkable

@@ -88,11 +88,6 @@ def choose_removed(log: pd.DataFrame, suspicion: pd.DataFrame, *, most: int) -> 
     return rows.merge(suspicion[["image_id", "label", "defect_type"]], on="image_id", how="left")
 
 
-def choose_variants(suspicion: pd.DataFrame, *, most: int) -> pd.DataFrame:
-    """Return the images that stayed because they form a variant of the product; no score, no threshold."""
-    return suspicion[suspicion["variant"]].head(most).assign(score=np.nan, threshold=np.nan)
-
-
 @dataclass(frozen=True, kw_only=True)
 class HeatMaps:
     """The maps that a gallery shows, all of one detector.
@@ -136,7 +131,7 @@ def show(
     """Return the images of ``rows`` with thumbnails, and heat maps where there are any.
 
     Args:
-        rows: what :func:`choose_removed`, ``evaluation.nearly_removed`` or :func:`choose_variants` returned.
+        rows: what :func:`choose_removed`, ``evaluation.nearly_removed`` or ``evaluation.of_variants`` returned.
         group: ``removed``, ``stayed`` or ``variant``.
         read: digest -> prepared pixels.
         heat_maps: of whichever detector.

@@ -11,6 +11,7 @@ from irp_kedro.core.detection_metrics import by_defect_type, image_metrics, roc_
 from irp_kedro.core.evaluation import (
     audit_removals,
     nearly_removed,
+    of_variants,
     rank_by_suspicion,
     removal_metrics,
     removed_ids,
@@ -118,8 +119,8 @@ def map_judgement(
     )
     gone = removed_ids(removal_log)
     near = nearly_removed(suspicion_ranking, cycle_history, most=near_images)
-    alike = suspicion_ranking.loc[suspicion_ranking["variant"], "image_id"].head(near_images)
-    suspects = [] if evaluation.maps == "none" else [*gone, *near["image_id"], *alike]
+    alike = of_variants(suspicion_ranking, most=near_images)
+    suspects = [] if evaluation.maps == "none" else [*gone, *near["image_id"], *alike["image_id"]]
     blind = as_manifest(training_manifest)[["image_id", "digest"]]
     kept = sorted(set(blind["image_id"]) - set(gone))
     seen = Inspected(bank=feature_bank, patches=patch_bank, images=images, device=device)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from irp_kedro.core.evaluation import nearly_removed
+from irp_kedro.core.evaluation import nearly_removed, of_variants
 from irp_kedro.core.manifest import as_manifest
 from irp_kedro.core.recovery import recovery_by_contamination
 from irp_kedro.errors import IncompleteRunError
@@ -100,7 +100,7 @@ def collect_gallery(
 
     left = gallery.choose_removed(removal_log, suspicion_ranking, most=reporting.removed_images)
     near = nearly_removed(suspicion_ranking, cycle_history, most=reporting.near_images)
-    variants = gallery.choose_variants(suspicion_ranking, most=reporting.near_images)
+    variants = of_variants(suspicion_ranking, most=reporting.near_images)
     shown = [*left["image_id"], *near["image_id"], *variants["image_id"]]
     heat = gallery.HeatMaps.choose(shown, judge_maps, anomaly_maps)
     away = gallery.cycles_away(removal_log)
