@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from irp_kedro.detectors.patch_distances import as_columns, likeness_to, nearest, of_each, statistics
+from irp_kedro.detectors.patch_distances import (
+    as_columns,
+    in_parts,
+    likeness_to,
+    nearest,
+    of_each,
+    statistics,
+)
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -57,3 +64,17 @@ def test_the_nearest_ones_are_other_images_and_never_a_copy(monkeypatch: pytest.
 def test_without_another_image_nothing_is_near() -> None:
     patches, who = drawn(2, 3, 4), torch.tensor([1, 1])
     assert nearest(patches, who, patches, who, ranks=(1, 2)).isinf().all()
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 8, 11])
+def test_a_few_rows_at_a_time_give_what_all_give_at_once(n_rows: int) -> None:
+    values = torch.arange(3.0 * n_rows).view(n_rows, 3)
+    factors = torch.arange(float(n_rows))[:, None]
+    sizes = []
+
+    def product(some: torch.Tensor, its: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(some))
+        return some * its
+
+    assert torch.equal(in_parts(product, values, factors, together=4), values * factors)
+    assert max(sizes) <= 4

@@ -1,12 +1,13 @@
 """Distances between patches of many images, each comparison one matrix product."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 SMALLEST_DEVIATION = 1e-3
 POSITIONS_TOGETHER = 8
+TOGETHER = 8  # images compared with a whole memory at a time
 IMAGES_TOGETHER = 64
 
 
@@ -22,6 +23,24 @@ def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
     deviation = (variance / len(features)).sqrt().clamp_min(SMALLEST_DEVIATION)
     # Divided by the root of their number, distances do not grow with the channels of a backbone.
     return mean, deviation * features.shape[2] ** 0.5
+
+
+def in_parts(compute: Callable[..., Tensor], *of: Tensor, together: int = TOGETHER) -> Tensor:
+    """Return what ``compute`` gives of a few rows at a time, as one tensor.
+
+    It is filled in place: parts kept one by one would lie between what each computation frees, and pin it.
+
+    Args:
+        compute: takes some rows of each of ``of``, and gives a row for each.
+        of: one or more tensors of as many rows.
+        together: how many rows at a time.
+    """
+    first = compute(*(values[:together] for values in of))
+    found = first.new_empty((len(of[0]), *first.shape[1:]))
+    found[:together] = first
+    for start in range(together, len(found), together):
+        found[start : start + together] = compute(*(values[start : start + together] for values in of))
+    return found
 
 
 def of_each(values: Tensor, patches: Tensor) -> Tensor:
@@ -73,10 +92,11 @@ def nearest(patches: Tensor, who: Tensor, others: Tensor, who_else: Tensor, rank
         who_else: (n_others,).
         ranks: each k, 1 to n_others; where fewer are others than itself, infinity.
     """
-    found = []
-    for some, whose in zip(patches.split(IMAGES_TOGETHER), who.split(IMAGES_TOGETHER), strict=True):
+
+    def at_ranks(some: Tensor, whose: Tensor) -> Tensor:
         distance = torch.cdist(some.flatten(0, 1), others.flatten(0, 1))
         distance = distance.view(len(some), some.shape[1], len(others), -1).amin(dim=3)
         distance = apart(distance, whose[:, None] == who_else[None, :])
-        found.append(torch.stack([distance.kthvalue(k, dim=2).values for k in ranks]))
-    return torch.cat(found, dim=1)
+        return torch.stack([distance.kthvalue(k, dim=2).values for k in ranks], dim=1)
+
+    return in_parts(at_ranks, patches, who, together=IMAGES_TOGETHER).transpose(0, 1)

@@ -18,7 +18,7 @@ from torch import Tensor
 from irp_kedro.core import seeding
 from irp_kedro.core.detector import Rows, Scores
 from irp_kedro.detectors.fingerprints import fingerprints
-from irp_kedro.detectors.patch_distances import apart, nearest, of_each, statistics
+from irp_kedro.detectors.patch_distances import TOGETHER, apart, in_parts, nearest, of_each, statistics
 from irp_kedro.detectors.remembered_patches import RememberedPatches
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 from irp_kedro.errors import ParameterError
@@ -26,7 +26,6 @@ from irp_kedro.features.device import download, resolve_precision, upload
 
 KEPT_DISTANCES = 2**30  # bytes; a larger table is made again in every cycle
 DISTANCES = (1e-6, 1e6)  # whose ratio is still a number
-TOGETHER = 8  # images compared with the whole memory at a time
 
 
 class PatchMemory:
@@ -72,18 +71,16 @@ class PatchMemory:
         self._reference = upload(chosen, self.features.device)
         places = upload(self._referring, self.features.device)
         drawn = self._drawn_patches(self._referring)
-        reaches = [
-            self._kth_distance(*self._to_reference(some, patches))
-            for some, patches in zip(places.split(TOGETHER), drawn.split(TOGETHER), strict=True)
-        ]
-        self._reach = torch.cat(reaches)
+        self._reach = in_parts(
+            lambda some, patches: self._kth_distance(*self._to_reference(some, patches)), places, drawn
+        )
         return []
 
     def score(self, rows: Rows) -> Scores:
         """Return the mean excess of each image's worst patches, higher = more anomalous; may be negative."""
-        excess = self._excess(rows)
-        worst = min(self.settings.patches.worst, excess.shape[1])
-        return download(excess.topk(worst, dim=1).values.mean(dim=1).double())
+        places = upload(rows, self.features.device)
+        means = in_parts(lambda some: self._worst_of(self._excess_of(some)).values.mean(dim=1), places)
+        return download(means.double())
 
     def resemblance(self, left: Rows, others: Rows) -> list[tuple[Scores, Scores]]:
         """Return how much rather each image's most unusual patches are like those of images that left.
@@ -101,18 +98,15 @@ class PatchMemory:
             For both, of those that left, (n_left,), among each other, and of the others, (n_others,).
         """
         rows = upload(np.concatenate([left, others]), self.features.device)
-        unusual, normal = [], []
-        for some in rows.split(TOGETHER):
-            excess = self._excess_of(some)
-            worst = excess.topk(min(self.settings.patches.worst, excess.shape[1]), dim=1).indices
-            unusual.append(of_each(self._standardised(self.features[some]), worst))
-            normal.append(self._to_reference(some, worst)[0].amin(dim=2))
-        patches, who = torch.cat(unusual), self._who[rows]
+        worst = in_parts(lambda some: self._worst_of(self._excess_of(some)).indices, rows)
+        patches = in_parts(lambda some, its: of_each(self._standardised(self.features[some]), its), rows, worst)
+        normal = in_parts(lambda some, its: self._to_reference(some, its)[0].amin(dim=2), rows, worst)
+        who = self._who[rows]
         ranks = (1, max(1, int(self.settings.patches.neighbours * len(left))))
         theirs = nearest(patches, who, patches[: len(left)], who[: len(left)], ranks)
         # Copies of an image are no neighbours of it: where there are no others, nothing is near.
         near, far = DISTANCES
-        alike = (torch.cat(normal).clamp(near, far) / theirs.clamp(near, far)).log().mean(dim=2)
+        alike = (normal.clamp(near, far) / theirs.clamp(near, far)).log().mean(dim=2)
         return [(said[: len(left)], said[len(left) :]) for said in download(alike.double())]
 
     def company(self, group: Rows, asked: Rows, nth: int) -> Scores:
@@ -129,13 +123,13 @@ class PatchMemory:
         remembered = self._remember(group)
         if nth > len(remembered.rows):
             return np.full(len(asked), np.inf)
-        far = []
-        for rows in upload(asked, self.features.device).split(TOGETHER):
+
+        def farthest(rows: Tensor) -> Tensor:
             distance, _ = remembered.nearest(self._standardised(self.features[rows]))
             own = remembered.who[None, :] == self._who[rows][:, None]
-            kth = apart(distance, own).kthvalue(nth, dim=2).values
-            far.append(kth.topk(min(self.settings.patches.worst, kth.shape[1]), dim=1).values.mean(dim=1))
-        return download(torch.cat(far).double())
+            return self._worst_of(apart(distance, own).kthvalue(nth, dim=2).values).values.mean(dim=1)
+
+        return download(in_parts(farthest, upload(asked, self.features.device)).double())
 
     def anomaly_map(self, rows: Rows) -> Tensor:
         """Return the excess of every patch, (n_images, height, width) on the feature grid."""
@@ -197,8 +191,11 @@ class PatchMemory:
         return detector
 
     def _excess(self, rows: Rows) -> Tensor:
-        places = upload(rows, self.features.device)
-        return torch.cat([self._excess_of(some) for some in places.split(TOGETHER)])
+        return in_parts(self._excess_of, upload(rows, self.features.device))
+
+    def _worst_of(self, unusual: Tensor) -> torch.return_types.topk:
+        """Return the most unusual patches of each image, (n, worst), of values (n, n_patches)."""
+        return unusual.topk(min(self.settings.patches.worst, unusual.shape[1]), dim=1)
 
     def _excess_of(self, rows: Tensor) -> Tensor:
         """Return the excess of every patch of a few images, (n_rows, n_patches)."""
@@ -246,7 +243,6 @@ class PatchMemory:
         if "all" not in self._distances:
             memory, _, _ = self._fitted(reach=False)
             shape, device = (*self.features.shape[:2], len(memory.rows)), self.features.device
-            # Filled in place: parts kept one by one would lie between what each comparison frees, and pin it.
             distance = torch.empty(shape, dtype=torch.float16, device=device)
             patch = torch.empty(shape, dtype=torch.int16, device=device)
             for some in torch.arange(shape[0], device=device).split(TOGETHER):
