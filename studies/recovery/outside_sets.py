@@ -1,9 +1,10 @@
-"""Lay out five public sets of images from outside, from checkouts of four repositories.
+"""Lay out six public sets of images from outside, from checkouts of five repositories.
 
     git clone https://github.com/abin24/Magnetic-tile-defect-datasets. magnetic_tile
     git clone https://github.com/zae-bayern/elpv-dataset elpv
     git clone https://github.com/tangsanli5201/DeepPCB deep_pcb
     git clone https://github.com/idinyte/SimpleNet_SDU layup
+    git clone https://github.com/matlab-deep-learning/pillQC pill_qc
     python studies/recovery/outside_sets.py --checkouts . --to FOLDER
     kedro irp grid --grid studies/recovery/outside.yml --set images=FOLDER
 
@@ -15,6 +16,9 @@ deep_pcb
     Templates and tested images of the board 20085 (DeepPCB, Tang et al. 2019; MIT): another part of it in each.
 layup
     Layers of composite material (SimpleNet_SDU), which that repository keeps in a folder called toothbrush.
+pill_qc
+    Plain pills on a table (pillQC, MathWorks): some chipped, some with dirt on and around them. Photographed by
+    hand: light and distance vary, and crumbs lie about good ones too.
 
 Images are linked where the file system allows it, else copied; the layers are copied as they are. Which of
 the other good images train is drawn from seed 0.
@@ -31,6 +35,7 @@ from pathlib import Path
 BOARD = "PCBData/group20085/20085"
 N_TRAIN, N_TEST, N_DEFECTIVE = 300, 100, 150
 N_TEMPLATES, N_TEMPLATES_TEST = 200, 50
+N_PILLS, N_PILLS_TEST = 100, 49
 
 
 def put(images: Iterable[Path], folder: Path) -> None:
@@ -89,13 +94,20 @@ def deep_pcb(checkout: Path, folder: Path) -> None:
     )
 
 
+def pill_qc(checkout: Path, folder: Path) -> None:
+    """Lay out the plain pills."""
+    put_good((checkout / "images" / "normal").glob("*.jpg"), folder, N_PILLS, N_PILLS_TEST)
+    for defect in ("chip", "dirt"):
+        put((checkout / "images" / defect).glob("*.jpg"), folder / "test" / defect)
+
+
 def main() -> None:
     """Lay out every set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkouts", type=Path, required=True, help="folder that holds the checkouts")
     parser.add_argument("--to", type=Path, required=True, help="folder that is to hold the sets")
     asked = parser.parse_args()
-    found = {name: asked.checkouts / name for name in ("magnetic_tile", "elpv", "deep_pcb", "layup")}
+    found = {name: asked.checkouts / name for name in ("magnetic_tile", "elpv", "deep_pcb", "layup", "pill_qc")}
     missing = [name for name, checkout in found.items() if not checkout.is_dir()]
     if missing:
         raise SystemExit(f"{asked.checkouts} holds no checkout called {', '.join(missing)}; see --help")
@@ -103,6 +115,7 @@ def main() -> None:
     for kind in ("mono", "poly"):
         solar(found["elpv"], asked.to / f"solar_{kind}", kind)
     deep_pcb(found["deep_pcb"], asked.to / "deep_pcb")
+    pill_qc(found["pill_qc"], asked.to / "pill_qc")
     shutil.copytree(found["layup"] / "dataset" / "toothbrush", asked.to / "layup", dirs_exist_ok=True)
 
 
