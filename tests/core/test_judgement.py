@@ -221,7 +221,12 @@ def judged_by(judge: Recognising, training: Rows | None = None, **changes: Any) 
 def test_who_is_in_doubt_and_like_those_beyond_the_limit_leaves_after_them() -> None:
     judge = set_with_two_in_doubt()
     judged = judged_by(judge)
-    assert judge.asked == [(list(range(N_NORMAL)), DEFECTS.tolist(), [ALIKE, OTHERWISE])]
+    [(reference, left, others)] = judge.asked
+    assert (reference, left) == (list(range(N_NORMAL)), DEFECTS.tolist())
+    assert (others[:2], sorted(others[2:])) == (
+        [ALIKE, OTHERWISE],
+        reference,
+    )
     assert judged.leaving(AllAbove(), 99, NOBODY).tolist() == [*DEFECTS[::-1].tolist(), ALIKE]
     assert judged.doubtful(0.3, NOBODY).tolist() == [*DEFECTS.tolist(), ALIKE, OTHERWISE]
     assert judged.scores[OTHERWISE] == judged_by(judge, resemblance=False).scores[OTHERWISE]
@@ -252,7 +257,16 @@ def test_one_whom_a_person_kept_is_no_example_and_one_whom_a_person_removed_is()
     judged_by(judge, reviewed=(DEFECTS[:1], NOBODY))
     judged_by(judge, reviewed=(NOBODY, np.array([5, OTHERWISE])))
     assert [left for _, left, _ in judge.asked] == [DEFECTS[1:].tolist(), [5, *DEFECTS.tolist(), OTHERWISE]]
-    assert [others for _, _, others in judge.asked] == [[ALIKE, OTHERWISE], [ALIKE]]
+    assert [np.setdiff1d(others, range(N_NORMAL)).tolist() for *_, others in judge.asked] == [
+        [ALIKE, OTHERWISE],
+        [ALIKE],
+    ]
+
+
+def test_who_is_no_more_like_those_beyond_the_limit_than_normal_images_are_stays() -> None:
+    judge = set_with_two_in_doubt()
+    judge.likeness[:N_NORMAL] = judge.likeness[ALIKE]
+    assert judged_by(judge).leaving(AllAbove(), 99, NOBODY).tolist() == DEFECTS[::-1].tolist()
 
 
 def test_who_has_left_returns_only_where_it_is_less_alike_than_is_asked_at_the_limit() -> None:

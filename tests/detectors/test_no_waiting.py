@@ -175,6 +175,15 @@ def test_what_a_witness_says_comes_back_once(
     assert downloads == [(2, 14)]
 
 
+def test_how_near_images_are_to_a_group_comes_back_once(
+    features: torch.Tensor, on_gpu: DetectorSettings, downloads: list[tuple[int, ...]]
+) -> None:
+    with Watch():
+        near = PatchMemory(features, on_gpu).company(np.arange(10), np.arange(8, 14), 7)
+    assert near.shape == (6,)
+    assert downloads == [(6,)]
+
+
 @pytest.mark.parametrize("scoring", ["in_sample", "held_out"])
 @pytest.mark.parametrize("judge", ["differnet", "gaussian"])
 def test_a_cycle_brings_back_its_scores_once_and_its_losses_once(

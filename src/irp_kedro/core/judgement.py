@@ -1,8 +1,9 @@
 """One cycle's judgement of a set: against whom it is judged, what was said of each image, and what follows."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from irp_kedro.core import seeding
 from irp_kedro.core.detector import NOBODY, BlindSet, Rows, Scores
 from irp_kedro.core.judging import Judge
 from irp_kedro.core.removal import JUDGE, RESEMBLANCE, Decision, RemovalPolicy
-from irp_kedro.core.resemblance import Recognises, alike, may_be_asked
+from irp_kedro.core.resemblance import COMPARED, Recognises, alike, may_be_asked
 from irp_kedro.core.threshold import threshold
 from irp_kedro.core.variants import Mask, SeesCompany, find_variants
 from irp_kedro.parameters import RefinementParameters
@@ -166,18 +167,19 @@ def judge_images(
     judged = _judgement(opinions, reference, outside, training, rule)
     if opinions.ndim == 1:
         return judged
+    suspects = np.setdiff1d(judged.rows[judged.way > rule.doubt], reviewed[1])
+    # The same order in every cycle: a variant does not come and go with those it is held against.
+    drawn = seeding.stream(seed, "variants").permutation(len(images))
+    normal = drawn[np.isin(drawn, np.setdiff1d(reference, suspects))]
     if rule.variants and isinstance(judge, SeesCompany):
-        suspects = np.setdiff1d(judged.rows[judged.way > rule.doubt], reviewed[1])
-        # The same order in every cycle: a variant does not come and go with those it is held against.
-        drawn = seeding.stream(seed, "variants").permutation(len(images))
-        normal = drawn[np.isin(drawn, np.setdiff1d(reference, suspects))]
         found = find_variants(
             judge.witnesses(cycle=cycle), normal, suspects, n_judged=len(judged.rows), faults=reviewed[1]
         )
         if len(found):
             judged = _judgement(opinions, reference, outside, training, rule, variants=found)
     if rule.resemblance and isinstance(judge, Recognises):
-        judged = _with_those_alike(judged, judge, reference, reviewed, rule.doubt, cycle=cycle)
+        asking = partial(judge.resemblance, reference, cycle=cycle)
+        judged = _with_those_alike(judged, asking, normal, reviewed, rule.doubt)
     return judged
 
 
@@ -208,13 +210,20 @@ def _judgement(
 
 def _with_those_alike(
     judged: Judgement,
-    judge: Recognises,
-    reference: Rows,
+    asking: Callable[[Rows, Rows], list[tuple[Scores, Scores]]],
+    normal: Rows,
     reviewed: tuple[Rows, Rows],
     doubt: float,
-    *,
-    cycle: int,
 ) -> Judgement:
+    """Return the judgement with those in doubt beyond the limit that resemble the ones beyond it.
+
+    Args:
+        judged: what the judges said.
+        asking: the witnesses, how alike those that left are to each other, and others to them.
+        normal: who is normal and no suspect, in an order that was drawn.
+        reviewed: whom a person kept, and whom a person removed.
+        doubt: where it begins.
+    """
     kept, removed = reviewed
     way = judged.way
     left = np.union1d(np.setdiff1d(judged.rows[way > 1], kept), removed)
@@ -222,9 +231,10 @@ def _with_those_alike(
     if not between.any() or not may_be_asked(len(left), len(judged.rows)):
         return judged
     in_doubt = judged.rows[between]
-    witnesses = judge.resemblance(reference, left, in_doubt, cycle=cycle)
-    if not witnesses:
+    said = asking(left, np.concatenate([in_doubt, normal[:COMPARED]]))
+    if not said:
         return judged
+    witnesses = [(among, others[: len(in_doubt)], others[len(in_doubt) :]) for among, others in said]
     # Who has left is held against what is asked at the limit: it does not come and go with each drawn judge.
     asked = np.where(judged.inside[between], (way[between] - doubt) / (1 - doubt), 1.0)
     found = in_doubt[alike(witnesses, asked)]

@@ -12,6 +12,8 @@ from irp_kedro.core.detector import Rows, Scores
 from irp_kedro.core.doubt import LEAVES_ANYWAY
 
 FEWEST = 8  # images that left; of fewer neither mean nor spread of their likeness to each other says much
+FOUR_IN_FIVE = 0.8  # of normal images have to be less like those that left
+COMPARED = 64  # normal images; as many as that share needs
 SMALLEST_SPREAD = 1e-3
 
 
@@ -46,17 +48,19 @@ def may_be_asked(n_left: int, n_judged: int) -> bool:
     return n_left >= FEWEST and n_left > LEAVES_ANYWAY * n_judged
 
 
-def alike(witnesses: list[tuple[Scores, Scores]], way: Scores) -> Rows:
+def alike(witnesses: list[tuple[Scores, Scores, Scores]], way: Scores) -> Rows:
     """Return positions of those who are as much like those that left as these are like each other.
 
     Every witness has to say so. At the beginning of doubt an image has to come within one deviation of their
-    mean, at the limit, where it is suspect by itself, within two.
+    mean, at the limit, where it is suspect by itself, within two. Where those that left have little in common
+    that asks for nothing, so an image has to be more like them than four in five normal images are, too.
 
     Args:
-        witnesses: what each says of those that left, and of the (n_others,) in doubt.
+        witnesses: what each says of those that left, of the (n_others,) in doubt, and of normal images.
         way: (n_others,) how far each is from the beginning of doubt, 0, to the limit, 1.
     """
-    deviations = [
-        (others - among.mean()) / max(float(among.std(ddof=1)), SMALLEST_SPREAD) for among, others in witnesses
-    ]
-    return np.flatnonzero(np.min(deviations, axis=0) >= -1 - way)
+    found = np.ones(len(way), dtype=bool)
+    for among, others, usual in witnesses:
+        deviations = (others - among.mean()) / max(float(among.std(ddof=1)), SMALLEST_SPREAD)
+        found &= (deviations >= -1 - way) & (others > np.quantile(usual, FOUR_IN_FIVE))
+    return np.flatnonzero(found)
