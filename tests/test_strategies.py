@@ -201,6 +201,20 @@ def test_every_strategy_spends_the_same_epochs(
     assert sum(len(result.record.losses) for result in cycles) == 5
 
 
+@pytest.mark.parametrize("doubt", [1.0, 0.1])
+def test_progress_is_told_in_images_and_comes_to_as_many_with_doubt_as_without(
+    doubt: float, manifest: pd.DataFrame, bank: FeatureBank
+) -> None:
+    passed: list[int] = []
+    settings = loop(pretrain_epochs=0, doubt=doubt)
+    *_, last = run_strategy(
+        "one_shot_removal", manifest, bank, settings, lambda _, n_images: passed.append(n_images)
+    )
+    record = last.record
+    assert (len(passed) == 5) is (not record.doubtful) is (doubt == 1)
+    assert sum(passed) == pytest.approx(5 * len(record.kept), abs=max(passed) / 2)
+
+
 @pytest.mark.parametrize("detector", ["differnet", "gaussian"])
 def test_the_last_cycle_carries_a_model_that_scores_as_the_loop_did(
     detector: str, manifest: pd.DataFrame, bank: FeatureBank, tmp_path: Path
@@ -305,7 +319,7 @@ def test_more_processes_than_gpus_are_refused_before_any_starts(
     with pytest.raises(
         ParameterError, match=r"training\.processes = 2, each on a GPU of its own, but torch sees"
     ):
-        strategies._observed(detector, lambda _: None, bank, blind, settings)
+        strategies._observed(detector, lambda *_: None, bank, blind, settings)
 
 
 @pytest.mark.slow
@@ -319,9 +333,13 @@ def test_a_strategy_trained_by_two_processes_ends_as_one_trained_by_one(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     settings, losses = loop(pretrain_epochs=0, epochs_per_cycle=0, doubt=doubt), []
+
+    def tell(loss: float, _: int) -> None:
+        losses.append(loss)
+
     exact = settings.training.model_copy(update={"precision": "float32"})
     alone, together = (
-        list(run_strategy(strategy, manifest, bank, replace(settings, training=training), losses.append))
+        list(run_strategy(strategy, manifest, bank, replace(settings, training=training), tell))
         for training in (exact, exact.model_copy(update={"processes": 2}))
     )
     np.testing.assert_allclose(together[-1].record.losses, alone[-1].record.losses, rtol=1e-5)

@@ -27,6 +27,8 @@ from irp_kedro.parameters import Strategy
 
 logger = logging.getLogger(__name__)
 
+Observer = Callable[[float, int], None]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ResumePoint:
@@ -70,7 +72,7 @@ def run_strategy(
     training: pd.DataFrame,
     bank: FeatureBank,
     settings: LoopSettings,
-    observe: Callable[[float], None] = lambda loss: None,
+    observe: Observer = lambda loss, n_images: None,
     *,
     called: str = "",
     resume: ResumePoint | None = None,
@@ -86,7 +88,8 @@ def run_strategy(
         training: manifest of the set to refine.
         bank: features of its images.
         settings: detector, judge and schedule.
-        observe: called with the mean loss after each epoch of the detector.
+        observe: called after each epoch of the detector with its mean loss, and how many images it passed over:
+            where some are in doubt, epochs are shorter and more.
         called: name in the log; empty: the strategy's.
         resume: where an interrupted walk of the same loop can go on; its cycles are not yielded again.
         patches: patch features of the images, where a detector or judge asks for them.
@@ -142,7 +145,7 @@ class _Observed:
     """A detector that reports each epoch; training one epoch at a time is the same as training several."""
 
     detector: BankDetector
-    observe: Callable[[float], None]
+    observe: Observer
 
     def fit(self, rows: Rows, *, epochs: int) -> list[float]:
         losses: list[float] = []
@@ -151,7 +154,7 @@ class _Observed:
             if not loss:
                 break  # a detector without epochs is fitted once
             losses += loss
-            self.observe(loss[0])
+            self.observe(loss[0], len(rows))
         return losses
 
     def score(self, rows: Rows) -> Scores:
@@ -166,7 +169,7 @@ class _InProcesses:
     """A detector that is trained by several processes together."""
 
     detector: DifferNet
-    observe: Callable[[float], None]
+    observe: Observer
     bank: FeatureBank
     digests: tuple[str, ...]
     processes: int
@@ -176,8 +179,8 @@ class _InProcesses:
 
     def fit_each(self, schedule: Sequence[Rows]) -> list[float]:
         losses = fit_in_processes(self.detector, self.bank, self.digests, schedule, processes=self.processes)
-        for loss in losses:
-            self.observe(loss)
+        for loss, rows in zip(losses, schedule, strict=True):
+            self.observe(loss, len(rows))
         return losses
 
     def score(self, rows: Rows) -> Scores:
@@ -189,7 +192,7 @@ class _InProcesses:
 
 def _observed(
     detector: BankDetector,
-    observe: Callable[[float], None],
+    observe: Observer,
     bank: FeatureBank,
     blind: BlindSet,
     settings: LoopSettings,

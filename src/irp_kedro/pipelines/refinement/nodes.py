@@ -210,12 +210,14 @@ def _cycles(
     if interrupted:
         provenance = interrupted.provenance  # one chain, one run
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(strategy, total=settings.training.epochs)
-
-        def observe(loss: float) -> None:
-            bar.update(task, advance=1, description=f"{strategy}: epochs, loss {loss:.3f}")
-
         resume = interrupted.point if interrupted else None
+        spent = resume.past[-1].epochs if resume and resume.past else 0
+        whole = len(manifest)  # images: an epoch without those in doubt is shorter
+        task = bar.add_task(strategy, total=settings.training.epochs * whole, completed=spent * whole)
+
+        def observe(loss: float, n_images: int) -> None:
+            bar.update(task, advance=n_images, description=f"{strategy}: training, loss {loss:.3f}")
+
         bank, patches, images = features
         for result in run_strategy(
             strategy, manifest, bank, settings, observe, resume=resume, patches=patches, images=images
