@@ -17,8 +17,8 @@ deep_pcb
 layup
     Layers of composite material (SimpleNet_SDU), which that repository keeps in a folder called toothbrush.
 pill_qc
-    Plain pills on a table (pillQC, MathWorks): some chipped, some with dirt on and around them. Photographed by
-    hand: light and distance vary, and crumbs lie about good ones too.
+    Plain pills on a table (pillQC, MathWorks): some chipped, some with dirt on and around them. Light,
+    distance and focus vary, and crumbs lie about good ones too.
 
 Images are linked where the file system allows it, else copied; the layers are copied as they are. Which of
 the other good images train is drawn from seed 0.

@@ -13,7 +13,7 @@ from irp_kedro.core.doubt import LEAVES_ANYWAY
 
 FEWEST = 8  # images that left; of fewer neither mean nor spread of their likeness to each other says much
 FOUR_IN_FIVE = 0.8  # of normal images have to be less like those that left
-COMPARED = 64  # normal images; as many as that share needs
+COMPARED = 64  # normal images are enough to know that share
 SMALLEST_SPREAD = 1e-3
 
 
