@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.sets import extraction_plan, loop_settings, read_parameters
 
 from irp_kedro.core.cost import peak_memory_mb
-from irp_kedro.detectors.registry import needs_fine_patches, needs_patches
+from irp_kedro.detectors.registry import needs_colours, needs_fine_patches, needs_patches
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
 from irp_kedro.features.extraction import extract
 from irp_kedro.features.preparation import Preparation, PreparedImages
@@ -42,6 +42,7 @@ from irp_kedro.strategies import run_strategy
 WIDTH = 944  # of efficientnet_lite0 at two scales
 PATCHES, CHANNELS = 100, 432  # of its two deepest maps, at the default size
 FINE_PATCHES, FINE_CHANNELS = 400, 152  # of the two before the deepest
+COLOURS = 4  # values of a cell, of which there are as many
 EPOCHS = 2
 
 
@@ -58,7 +59,8 @@ def extraction(
     plan, size = extraction_plan(parameters), parameters.preparation.size
     if patches:
         told, size = parameters.patches, parameters.patches.size
-        plan = replace(plan, scales=(1.0,), n_views=told.turns, patch_levels=told.levels, finer=True)
+        plan = replace(plan, scales=(1.0,), n_views=told.turns, patch_levels=told.levels)
+        plan = replace(plan, finer=True, coloured=True)
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (size + 64, size + 64, 3), dtype=np.uint8)
     paths = {}
@@ -72,7 +74,7 @@ def extraction(
     before, began = peak_memory_mb(), (time.perf_counter(), time.process_time())
     bank, _ = extract(images, plan, FeatureStore(home / "store"), torch.device(options.device))
     took = {"wall": time.perf_counter() - began[0], "cpu": time.process_time() - began[1]}
-    banks = [bank, bank.fine()] if bank.finer else [bank]
+    banks = [bank, bank.fine(), bank.colours()] if bank.finer else [bank]
     values = sum(one.read(bank.digests[:1]).size for one in banks) * number
     return {**took, "before_mb": before, "peak_mb": peak_memory_mb(), "bank_mb": values * 2 / 1e6}
 
@@ -120,6 +122,10 @@ def loop(number: int, home: Path, options: argparse.Namespace) -> dict[str, floa
             fine = generated(store, digests, (FINE_PATCHES, FINE_CHANNELS), levels=levels, skip=1)
             patches = replace(patches, finer=fine.recipe)
             values += FINE_PATCHES * FINE_CHANNELS
+        if needs_colours(parameters.refinement.judge):
+            colours = generated(store, digests, (FINE_PATCHES, COLOURS), levels=1)
+            patches = replace(patches, coloured=colours.recipe)
+            values += FINE_PATCHES * COLOURS
     manifest = pd.DataFrame({"image_id": digests, "digest": digests})
     before, began = peak_memory_mb(), (time.perf_counter(), time.process_time())
     cycles = list(

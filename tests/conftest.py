@@ -98,10 +98,15 @@ def no_resolvers_left() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def keep_features(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., FeatureBank]:
-    """Puts features (n_images, n_views, n_features), or patches, into a store of their own."""
+    """Puts features (n_images, n_views, n_features), or patches, into a store of their own or beside others."""
 
     def keep(
-        digests: Sequence[str], features: npt.NDArray[Any], *, together: int = 1000, patch_levels: int = 0
+        digests: Sequence[str],
+        features: npt.NDArray[Any],
+        *,
+        together: int = 1000,
+        patch_levels: int = 0,
+        beside: FeatureBank | None = None,
     ) -> FeatureBank:
         recipe = ExtractionRecipe(
             backbone="tiny",
@@ -113,7 +118,7 @@ def keep_features(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Fea
             precision="float32",
             patch_levels=patch_levels,
         )
-        store = FeatureStore(tmp_path_factory.mktemp("store"))
+        store = FeatureStore(beside.store.parent if beside else tmp_path_factory.mktemp("store"))
         for start in range(0, len(digests), together):
             shard = slice(start, start + together)
             store.write_shard(recipe, digests[shard], features[shard].astype(np.float16))
@@ -141,7 +146,7 @@ def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Surfaces:
     for number, path in enumerate(paths.values()):
         pixels = surface(rng)
         if number == N_SURFACES - 1:
-            pixels[40:52, 12:24] = 240
+            pixels[40:52, 12:24] = (240, 240, 60)
         Image.fromarray(pixels).save(path)
     images = PreparedImages(paths, Preparation(crop="none", size=SIDE))
     store = FeatureStore(tmp_path_factory.mktemp("store"))
@@ -155,7 +160,7 @@ def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Surfaces:
     )
     cpu = torch.device("cpu")
     bank, _ = extract(images, plan, store, cpu)
-    patches, _ = extract(images, replace(plan, patch_levels=2, finer=True), store, cpu)
+    patches, _ = extract(images, replace(plan, patch_levels=2, finer=True, coloured=True), store, cpu)
     return Surfaces(folder=folder, images=images, bank=bank, patches=patches)
 
 

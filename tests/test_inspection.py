@@ -24,6 +24,7 @@ def maps_of(surfaces: Any, name: str, *rows: int, n_views: int = 4) -> AnomalyMa
         ("gaussian", "gradient"),
         ("patch_memory", "patches"),
         ("fine_patch_memory", "patches"),
+        ("colour_memory", "patches"),
     ],
 )
 def test_the_map_of_an_odd_image_points_at_what_is_odd(surfaces: Any, name: str, method: str) -> None:

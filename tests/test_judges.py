@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from irp_kedro.core.judging import Apart, Council, HeldOut, InSample, Judge, Panel
+from irp_kedro.core.judging import Apart, Council, HeldOut, InSample, Judge, Opinions, Panel
 from irp_kedro.detectors.registry import BankDetector, detector_type
 from irp_kedro.errors import IncompleteRunError, ParameterError
 from irp_kedro.features.bank import FeatureBank
@@ -23,25 +23,31 @@ from irp_kedro.parameters import (
 
 N_IMAGES = 30
 ODD = np.array([12, 29])
-SHAPES = {"pooled": (2, 6), "patches": (16, 4)}  # of an image
+SHAPES = {"pooled": (2, 6), "patches": (16, 4), "colours": (16, 4)}  # of an image
 DIGESTS = [f"{number:032x}" for number in range(N_IMAGES)]
 
 
 @pytest.fixture(scope="module")
 def banks(keep_features: Any) -> dict[str, FeatureBank]:
-    """Features of both kinds; the odd images lie far from the others in both."""
+    """Features of every kind; the odd images lie far from the others in each."""
     rng = np.random.default_rng(0)
     opened = {}
     for kind, shape in SHAPES.items():
         features = rng.normal(size=(N_IMAGES, *shape))
         features[ODD] += 9.0
-        opened[kind] = keep_features(DIGESTS, features, patch_levels=int(kind == "patches"))
+        opened[kind] = keep_features(
+            DIGESTS, features, patch_levels=list(SHAPES).index(kind), beside=opened.get("patches")
+        )
     return opened
 
 
 @pytest.fixture
 def loader(banks: dict[str, FeatureBank]) -> FeatureLoader:
-    return FeatureLoader(banks["pooled"], banks["patches"], DIGESTS, "cpu")
+    return FeatureLoader(banks["pooled"], with_colours(banks), DIGESTS, "cpu")
+
+
+def with_colours(banks: dict[str, FeatureBank]) -> FeatureBank:
+    return replace(banks["patches"], coloured=banks["colours"].recipe)
 
 
 def loop(*, detector: str = "differnet", **rule: Any) -> LoopSettings:
@@ -108,8 +114,9 @@ def council_of(settings: LoopSettings, loader: FeatureLoader) -> Council:
 def test_a_false_discovery_threshold_hears_a_lone_judge_in_robust_deviations(loader: FeatureLoader) -> None:
     council = council_of(loop(threshold="false_discovery", judge="gaussian", alone=""), loader)
     assert [type(member.judge) for member in council.members] == [HeldOut]
-    (scores,) = council.judge(np.arange(N_IMAGES), cycle=1)
-    assert np.median(scores) == pytest.approx(0.0, abs=1e-9)
+    opinions = council.judge(np.arange(N_IMAGES), cycle=1)
+    assert np.median(opinions.together) == pytest.approx(0.0, abs=1e-9)
+    assert (opinions.alone, opinions.apart) == (None, {})
 
 
 @pytest.mark.parametrize("alone", ["", "gaussian", "patch_memory+gaussian", "isolation_forest"])
@@ -118,7 +125,35 @@ def test_only_judges_that_are_named_may_speak_alone(alone: str, loader: FeatureL
     council = council_of(asked, loader)
     assert [member.alone for member in council.members] == ["patch_memory" in alone, "gaussian" in alone]
     opinions = council.judge(np.arange(N_IMAGES), cycle=1)
-    assert len(opinions) == (2 if "gaussian" in alone else 1)
+    assert (opinions.alone is not None) == ("gaussian" in alone)
+
+
+def test_colour_is_heard_apart_from_others_but_where_there_are_none(loader: FeatureLoader) -> None:
+    asked = loop(threshold="false_discovery", judge="patch_memory+colour_memory", alone="patch_memory")
+    council = council_of(asked, loader)
+    assert [member.apart for member in council.members] == ["", "colour_memory"]
+    opinions = council.judge(np.arange(N_IMAGES), cycle=1)
+    assert set(np.argsort(opinions.apart["colour_memory"])[-2:]) == set(ODD)
+    lone = council_of(loop(threshold="false_discovery", judge="colour_memory"), loader)
+    assert [member.apart for member in lone.members] == [""]
+    assert set(np.argsort(lone.judge(np.arange(N_IMAGES), cycle=1).together)[-2:]) == set(ODD)
+
+
+@pytest.mark.parametrize("threshold", ["false_discovery", "mad"])
+def test_of_grey_images_nobody_judges_the_colour(
+    threshold: str, banks: dict[str, FeatureBank], loader: FeatureLoader, keep_features: Any
+) -> None:
+    grey = keep_features(DIGESTS, np.zeros((N_IMAGES, 16, 4)), patch_levels=3, beside=banks["patches"])
+    all_grey = FeatureLoader(banks["pooled"], replace(banks["patches"], coloured=grey.recipe), DIGESTS, "cpu")
+    asked = loop(threshold=threshold, judge="patch_memory+gaussian+colour_memory")
+    _, of_grey = trained_and_judge(asked, all_grey.of)
+    _, without = trained_and_judge(loop(threshold=threshold, judge="patch_memory+gaussian"), loader.of)
+    said = [np.array(_opinions(judge.judge(np.arange(N_IMAGES), cycle=1))) for judge in (of_grey, without)]
+    np.testing.assert_array_equal(*said)
+
+
+def _opinions(said: Any) -> list[Any]:
+    return [said.together, said.alone, *said.apart.values()] if isinstance(said, Opinions) else [said]
 
 
 def test_the_judges_of_a_council_keep_the_order_of_their_names(loader: FeatureLoader) -> None:
@@ -188,7 +223,8 @@ def test_detectors_are_told_how_patches_are_remembered() -> None:
 def test_each_kind_of_features_is_read_once(loader: FeatureLoader) -> None:
     assert loader.of("gaussian") is loader.of("differnet")
     assert loader.of("patch_memory") is loader.of("soft_patch")
-    shapes = {"pooled": loader.of("gaussian").shape, "patches": loader.of("soft_patch").shape}
+    one_of_each = {"pooled": "gaussian", "patches": "soft_patch", "colours": "colour_memory"}
+    shapes = {kind: loader.of(name).shape for kind, name in one_of_each.items()}
     assert shapes == {kind: (N_IMAGES, *shape) for kind, shape in SHAPES.items()}
 
 

@@ -14,7 +14,8 @@ from irp_kedro.features.preparation import Preparation
 from irp_kedro.scoring import SavedScorer, in_float32, recipe_of, scores_in_float32
 from irp_kedro.strategies import score_images
 
-KINDS = ["differnet", "gaussian", "patch_memory", "fine_patch_memory", "soft_patch", "isolation_forest"]
+ON_PATCHES = ["patch_memory", "fine_patch_memory", "colour_memory", "soft_patch"]
+KINDS = ["differnet", "gaussian", *ON_PATCHES, "isolation_forest"]
 
 
 def reloaded(model: TrainedDetector, folder: Path) -> TrainedDetector:

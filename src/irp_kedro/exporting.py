@@ -43,8 +43,8 @@ class ScoreGraph(nn.Module):
     def __init__(self, model: TrainedDetector) -> None:
         super().__init__()
         recipe = recipe_of(model)
-        backbone = load_backbone(recipe, torch.device("cpu"))
         self.head = _head(model, recipe)
+        backbone = load_backbone(recipe, torch.device("cpu"))
         if recipe.patch_levels:
             self.features: nn.Module = _Patches(backbone, recipe)
         else:

@@ -1,5 +1,6 @@
 """Who judges, and on which features: what ``refinement.judge`` and ``refinement.scoring`` ask for."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,13 +11,14 @@ from torch import Tensor
 
 from irp_kedro.core import seeding
 from irp_kedro.core.detector import Rows, Scores
-from irp_kedro.core.judging import Apart, Council, HeldOut, InSample, Judge, Member, Panel
+from irp_kedro.core.judging import Apart, Council, HeldOut, InSample, Judge, Member, Panel, SingleJudge
 from irp_kedro.core.review import NO_REVIEW, Review
 from irp_kedro.detectors.differnet import DifferNet
 from irp_kedro.detectors.registry import DETECTORS, BankDetector, detector_type
 from irp_kedro.detectors.settings import DetectorSettings
 from irp_kedro.errors import IncompleteRunError, ParameterError
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank
+from irp_kedro.features.colours import has_colour
 from irp_kedro.features.device import download
 from irp_kedro.features.preparation import PreparedImages
 from irp_kedro.features.residence import DEVICE_SHARE, StreamedViews, ViewSource, place
@@ -27,6 +29,8 @@ from irp_kedro.parameters import (
     TrainingParameters,
     ViewParameters,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,20 +81,37 @@ def build_judge(
         settings: of the loop.
     """
     rule = settings.refinement
-    judges = [_one_judge(name, detector, features_of, settings) for name in settings.judges]
+    names = _with_something_to_see(settings.judges, features_of)
+    judges = [_one_judge(name, detector, features_of, settings) for name in names]
     by_logarithm = [
         DETECTORS[name].by_logarithm and not (name == "differnet" and rule.score != "latent_energy")
-        for name in settings.judges
+        for name in names
     ]
     if rule.threshold == "false_discovery":
-        alone = [name in rule.alone for name in settings.judges]
-        return Council([Member(*member) for member in zip(judges, by_logarithm, alone, strict=True)])
+        alone = [name in rule.alone for name in names]
+        # Where all see something else than others do, there is nobody to be heard apart from.
+        all_apart = all(DETECTORS[name].apart for name in names)
+        apart = [name if DETECTORS[name].apart and not all_apart else "" for name in names]
+        return Council([Member(*member) for member in zip(judges, by_logarithm, alone, apart, strict=True)])
     return judges[0] if len(judges) == 1 else Panel(tuple(zip(judges, by_logarithm, strict=True)))
+
+
+def _with_something_to_see(
+    names: Sequence[str], features_of: Callable[[str], Tensor | ViewSource]
+) -> Sequence[str]:
+    """Return the judges without one of colour, where others are left and every image is grey."""
+    for name in names:
+        if DETECTORS[name].features == "colours" and len(names) > 1:
+            colours = features_of(name)
+            if isinstance(colours, Tensor) and not has_colour(colours):
+                logger.info("All images are grey: '%s' has no part in judging them", name)
+                return [other for other in names if other != name]
+    return names
 
 
 def _one_judge(
     name: str, detector: BankDetector, features_of: Callable[[str], Tensor | ViewSource], settings: LoopSettings
-) -> Judge:
+) -> SingleJudge:
     rule = settings.refinement
     same = name == settings.detector
     if rule.scoring == "in_sample" and same:
@@ -134,7 +155,8 @@ class FeatureLoader:
     ) -> None:
         self._images = images
         fine = patches.fine() if patches and patches.finer else None
-        self._banks = {"pooled": pooled, "patches": patches, "fine_patches": fine}
+        colours = patches.colours() if patches and patches.coloured else None
+        self._banks = {"pooled": pooled, "patches": patches, "fine_patches": fine, "colours": colours}
         self._digests = digests
         self._device = device
         self._loaded: dict[str, Tensor | StreamedViews] = {}
@@ -182,6 +204,8 @@ def recipe_for(detector: str, pooled: FeatureBank, patches: FeatureBank | None) 
     kind = DETECTORS[detector].features
     if kind == "fine_patches" and patches:
         return patches.fine().read_recipe()
+    if kind == "colours" and patches:
+        return patches.colours().read_recipe()
     return (patches if kind == "patches" and patches else pooled).read_recipe()
 
 

@@ -73,10 +73,9 @@ class ViewParameters(Group):
     @model_validator(mode="after")
     def _fits_the_bank(self) -> Self:
         for name in ("train", "score"):
-            if getattr(self, name) > self.bank:
-                raise ValueError(
-                    f"views.{name} is {getattr(self, name)}, but views.bank holds only {self.bank}"
-                )
+            asked = getattr(self, name)
+            if asked > self.bank:
+                raise ValueError(f"views.{name} is {asked}, but views.bank holds only {self.bank}")
         return self
 
 
@@ -146,13 +145,14 @@ class RefinementParameters(Group):
     false_discovery_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     tail_factor: Annotated[float, Field(gt=0)] = 1.06
     alone_factor: Annotated[float, Field(ge=1)] = 1.6
+    apart_factor: Annotated[float, Field(ge=1)] = 2.0
     reference: Annotated[float, Field(gt=0, le=1)] = 0.75
     doubt: Annotated[float, Field(gt=0, le=1)] = 0.3
     resemblance: bool = True
     variants: bool = True
     scoring: Literal["in_sample", "held_out"] = "held_out"
     folds: Annotated[int, Field(ge=2, le=20)] = 5
-    judge: Judges = ("patch_memory", "gaussian", "fine_patch_memory")
+    judge: Judges = ("patch_memory", "gaussian", "fine_patch_memory", "colour_memory")
     alone: Judges = ("patch_memory", "gaussian")
     judge_epochs: Count = 6
     score: Literal["latent_energy", "negative_log_likelihood"] = "latent_energy"

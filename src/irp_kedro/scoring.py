@@ -15,6 +15,7 @@ from irp_kedro.detectors.registry import DETECTORS, BankDetector, check_detector
 from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.errors import ModelError
 from irp_kedro.features.bank import ExtractionRecipe
+from irp_kedro.features.colours import COLOURS
 from irp_kedro.features.device import resolve_precision
 from irp_kedro.features.extraction import extract_batches
 from irp_kedro.features.preparation import Pixels, Preparation
@@ -81,7 +82,8 @@ class SavedScorer:
         self.together = max(1, batch_views // len(self.recipe.angles))
         self._device = resolve_device(device)
         self._works_on_pixels = DETECTORS[model.detector].features == "pixels"
-        self._backbone = None if self._works_on_pixels else load_backbone(self.recipe, self._device)
+        needs_none = self._works_on_pixels or self.recipe.backbone == COLOURS
+        self._backbone = None if needs_none else load_backbone(self.recipe, self._device)
         kind = detector_type(model.detector)
         self._kept = unbound_detector(model, self.recipe, self._device) if hasattr(kind, "on") else None
 
@@ -123,7 +125,7 @@ class SavedScorer:
         return detector_type(self.model.detector).restore(self.model, features)
 
     def _features(self, pixels: Sequence[Pixels]) -> Tensor:
-        if self._backbone is None:
+        if self._works_on_pixels:
             return torch.from_numpy(np.stack(pixels)).to(self._device)
         batches = extract_batches(self._backbone, iter(pixels), [self.recipe], self.batch_views, self._device)
         return torch.from_numpy(np.concatenate([features for (features,) in batches])).to(self._device)
@@ -147,7 +149,7 @@ def recipe_of(model: TrainedDetector) -> ExtractionRecipe:
 
 def scores_in_float32(model: TrainedDetector) -> bool:
     """Return whether a model, where it was made, scores in float32 from pixels to score."""
-    on_patches = DETECTORS[model.detector].features in {"patches", "fine_patches"}
+    on_patches = DETECTORS[model.detector].features in {"patches", "fine_patches", "colours"}
     told = model.config["settings"]["training"].get("precision", "auto")
     compares_in_half = on_patches and resolve_precision(told, torch.device("cpu")) == "bfloat16"
     return recipe_of(model).precision == "float32" and not compares_in_half

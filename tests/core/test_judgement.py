@@ -5,19 +5,16 @@ from typing import Any, Self
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from irp_kedro.core.detector import NOBODY, BlindSet, Rows, Scores
-from irp_kedro.core.judgement import Judgement, choose_reference, judge_images, weigh
+from irp_kedro.core.judgement import Judgement, choose_reference, judge_images
+from irp_kedro.core.judging import Opinions
 from irp_kedro.core.removal import AllAbove
-from irp_kedro.core.threshold import false_discovery_threshold
 from irp_kedro.parameters import RefinementParameters
 
 NAMES = tuple("abcdefgh")
 EIGHT = np.arange(8)
 IMAGES = BlindSet(image_ids=NAMES, digests=NAMES)
-spread_out = st.lists(st.floats(-3, 3), min_size=20, max_size=40, unique=True)
 
 
 class Says:
@@ -27,9 +24,10 @@ class Says:
         self.opinions = np.array(opinions, dtype=float)
         self.references: list[list[int]] = []
 
-    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores | Opinions:
         self.references.append(rows.tolist())
-        return self.opinions[..., np.concatenate([rows, outside])]
+        said = self.opinions[..., np.concatenate([rows, outside])]
+        return said if said.ndim == 1 else Opinions(*said)
 
 
 def rule(**changes: Any) -> RefinementParameters:
@@ -40,46 +38,6 @@ def rule(**changes: Any) -> RefinementParameters:
         "alone_factor": 2.0,
     }
     return RefinementParameters(**{**asked, **changes})
-
-
-@given(spread_out)
-def test_a_single_opinion_is_held_against_its_threshold_as_it_is(scores: list[float]) -> None:
-    counted, median, limit = weigh(np.array(scores), len(scores), rule())
-    assert counted.tolist() == scores
-    assert median == np.median(scores)
-    assert limit == false_discovery_threshold(np.array(scores), np.empty(0), rate=0.1, tail_factor=1.0)
-
-
-@given(spread_out, st.randoms(use_true_random=False))
-def test_of_two_opinions_an_image_is_above_the_limit_where_it_is_above_that_of_either(
-    scores: list[float], shuffle: Any
-) -> None:
-    other = list(scores)
-    shuffle.shuffle(other)
-    other[0] += 30.0
-    together, alone = np.array(scores), np.array(other)
-    counted, _, limit = weigh(np.stack([together, alone]), len(scores), rule())
-    above_together = together > false_discovery_threshold(together, np.empty(0), rate=0.1, tail_factor=1.0)
-    above_alone = alone > false_discovery_threshold(alone, np.empty(0), rate=0.1, tail_factor=2.0)
-    assert limit == 1.0
-    assert (counted > limit).tolist() == (above_together | above_alone).tolist()
-
-
-def test_the_second_opinion_has_its_limit_further_out() -> None:
-    scores = np.array([*np.linspace(-1, 1, 99), 8.0])
-    nothing = np.linspace(-1, 1, 100)
-    heard_together, _, _ = weigh(np.stack([scores, nothing]), 100, rule())
-    heard_alone, _, _ = weigh(np.stack([nothing, scores]), 100, rule())
-    assert heard_together[-1] > 1 > heard_alone[-1]
-    assert heard_together[-1] == pytest.approx(2 * heard_alone[-1])
-
-
-def test_scores_outside_the_reference_move_neither_its_median_nor_its_spread() -> None:
-    reference = np.linspace(-1, 1, 20)
-    for far in (0.0, 2.0):
-        counted, median, _ = weigh(np.array([*reference, far]), 20, rule())
-        assert median == pytest.approx(0.0)
-        assert counted[-1] == far
 
 
 def test_the_reference_is_the_most_normal_part_under_the_last_judging() -> None:

@@ -292,46 +292,62 @@ def council(*told: tuple[Sequence[float], bool]) -> Council:
 
 @given(opinions, opinions)
 def test_who_may_speak_alone_says_what_a_panel_of_them_says(one: list[int], other: list[int]) -> None:
-    _, alone = council((one, True), (other, False)).judge(TEN, cycle=1)
+    alone = council((one, True), (other, False)).judge(TEN, cycle=1).alone
     np.testing.assert_allclose(alone, Panel([(Says(one), False)]).judge(TEN, cycle=1), atol=1e-12)
 
 
 def test_where_nobody_may_speak_alone_there_is_one_opinion() -> None:
-    assert council((range(1, 11), False)).judge(TEN, cycle=1).shape == (1, 10)
+    opinions = council((range(1, 11), False)).judge(TEN, cycle=1)
+    assert (len(opinions.together), opinions.alone) == (10, None)
 
 
 def test_what_both_find_a_little_unusual_stands_out_together_and_not_alone() -> None:
     first, second = [1, 2, 3, 4, 5, 6, 7, 8, 20, 14], [1, 3, 2, 5, 4, 7, 6, 9, 1, 14]
-    together, alone = council((first, True), (second, True)).judge(TEN, cycle=1)
-    assert together.argmax() == 9
-    assert alone.argmax() == 8
+    opinions = council((first, True), (second, True)).judge(TEN, cycle=1)
+    assert opinions.together.argmax() == 9
+    assert opinions.alone is not None
+    assert opinions.alone.argmax() == 8
 
 
 @given(opinions, opinions, st.sampled_from([0.5, 2.0, 3.0]), st.sampled_from([0.01, 7.0]))
 def test_together_neither_the_unit_nor_a_power_of_a_positive_score_matters(
     one: list[int], other: list[int], power: float, unit: float
 ) -> None:
-    plain, _ = council((one, True), (other, True)).judge(TEN, cycle=1)
-    bent, _ = council((unit * np.array(one, dtype=float) ** power, True), (other, True)).judge(TEN, cycle=1)
-    np.testing.assert_allclose(bent, plain, atol=1e-9)
+    plain = council((one, True), (other, True)).judge(TEN, cycle=1)
+    bent = council((unit * np.array(one, dtype=float) ** power, True), (other, True)).judge(TEN, cycle=1)
+    np.testing.assert_allclose(bent.together, plain.together, atol=1e-9)
 
 
 @pytest.mark.parametrize("least", [0.0, -3.0])
 def test_an_excess_of_nothing_or_less_has_its_place_at_the_bottom_of_a_council(least: float) -> None:
-    together, _ = council(([least, *range(1, 10)], True)).judge(TEN, cycle=1)
+    together = council(([least, *range(1, 10)], True)).judge(TEN, cycle=1).together
     assert np.isfinite(together).all()
     assert together.argmin() == 0
 
 
 def test_scores_without_a_positive_median_are_compared_as_they_are() -> None:
-    together, alone = council((range(-9, 1), True)).judge(TEN, cycle=1)
-    np.testing.assert_allclose(together, alone)
+    opinions = council((range(-9, 1), True)).judge(TEN, cycle=1)
+    np.testing.assert_allclose(opinions.together, opinions.alone)
 
 
 def test_a_council_standardises_by_the_set_alone_and_puts_those_outside_behind_it() -> None:
     heard = council(([1, 2, 4, 8, 16, 64, 2], True))
-    together, _ = heard.judge(np.arange(5), cycle=1, outside=np.array([5, 6]))
+    together = heard.judge(np.arange(5), cycle=1, outside=np.array([5, 6])).together
     assert together == pytest.approx(np.array([-2, -1, 0, 1, 2, 4, -1]) / 1.4826)
+
+
+@given(opinions, opinions, opinions)
+def test_who_is_heard_apart_has_no_part_in_what_the_others_say(
+    one: list[int], other: list[int], apart: list[int]
+) -> None:
+    judges = [Member(Says(said), by_logarithm=False, alone=True) for said in (one, other)]
+    colour = Member(Says(apart), by_logarithm=False, alone=True, apart="colour")
+    without, within = (Council(members).judge(TEN, cycle=1) for members in (judges, [colour, *judges]))
+    np.testing.assert_array_equal(within.together, without.together)
+    np.testing.assert_array_equal(within.alone, without.alone)
+    assert not without.apart
+    own = Panel([(Says(apart), False)]).judge(TEN, cycle=1)
+    np.testing.assert_allclose(within.apart["colour"], own, atol=1e-12)
 
 
 class TellsAlike(SpyDetector):
@@ -361,3 +377,10 @@ def test_witnesses_compare_without_having_learnt() -> None:
     found = council.witnesses(cycle=5)
     assert [one.company(np.array([0, 1]), np.array([2, 3]), 10).tolist() for one in found] == 2 * [[22.0, 23.0]]
     assert [(asked.name, asked.fitted) for asked in witness.made] == 2 * [("judge/5", set())]
+
+
+def test_who_is_heard_apart_is_no_witness_of_likeness_but_one_of_company() -> None:
+    witness = TellsAlike("template", [], lambda scores: scores)
+    council = Council([Member(Apart(witness.fresh, epochs=3), by_logarithm=False, alone=False, apart="colour")])
+    assert council.resemblance(np.array([0, 1]), np.array([2]), np.array([4]), cycle=5) == []
+    assert len(council.witnesses(cycle=5)) == 1

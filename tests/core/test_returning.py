@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from irp_kedro.core.detector import NOBODY, BlindSet, Rows, Scores
-from irp_kedro.core.judging import Judge
+from irp_kedro.core.judging import Judge, Opinions
 from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
 from irp_kedro.core.threshold import threshold
 from irp_kedro.parameters import RefinementParameters
@@ -62,12 +62,15 @@ class Whim:
         return 1 + scores[np.concatenate([rows, outside])]
 
 
-class TwoMinds(Whim):
-    """Has two opinions of every image, both other ones in every cycle."""
+class ThreeMinds:
+    """Has three opinions of every image, all other ones in every cycle."""
 
-    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
-        together = super().judge(rows, cycle=cycle, outside=outside)
-        return np.stack([together, super().judge(rows, cycle=cycle + 100, outside=outside)])
+    def __init__(self, whim: Whim) -> None:
+        self.whim = whim
+
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Opinions:
+        said = [self.whim.judge(rows, cycle=cycle + apart, outside=outside) for apart in (0, 100, 200)]
+        return Opinions(said[0], said[1], {"colour": said[2]})
 
 
 class NearestPlace:
@@ -318,12 +321,14 @@ def test_an_interrupted_loop_goes_on_to_the_same_cycles(
 
 
 @given(seeds, st.integers(4, 24), st.sampled_from([0.5, 0.75]), st.integers(0, 4))
-def test_an_interrupted_loop_of_two_opinions_goes_on_to_the_same_cycles(
+def test_an_interrupted_loop_of_several_opinions_goes_on_to_the_same_cycles(
     seed: int, n_images: int, reference: float, done: int
 ) -> None:
-    asked = rule(threshold="false_discovery", tail_factor=0.3, alone_factor=1.5, reference=reference)
+    asked = rule(
+        threshold="false_discovery", tail_factor=0.3, alone_factor=1.5, apart_factor=2.0, reference=reference
+    )
     _, images = whims(seed, n_images)
-    judge = TwoMinds(seed, n_images)
+    judge = ThreeMinds(Whim(seed, n_images))
     whole, _ = walk(judge, images, asked)
     past = whole[: min(done + 1, len(whole) - 1)]
     plan = plan_for("iterative_refinement", asked, TOTAL_EPOCHS)

@@ -43,6 +43,7 @@ def test_the_file_holds_nothing_that_differs_from_run_to_run(
         "store": bank.store.as_posix(),
         "recipe": bank.recipe,
         "finer": "",
+        "coloured": "",
         "digests": ["aa", "bb"],
     }
 

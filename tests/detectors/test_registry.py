@@ -20,7 +20,7 @@ ROWS, NORMAL = np.arange(40), np.arange(36)
 NAMES = [name for name, entry in DETECTORS.items() if entry.features != "pixels"]
 every_detector = pytest.mark.parametrize("name", NAMES)
 # Its mean patch and its scale of the channels are those of all images at hand, whoever is in the set.
-TAKES_STATISTICS_OF_ALL = {"patch_memory", "fine_patch_memory"}
+TAKES_STATISTICS_OF_ALL = {"patch_memory", "fine_patch_memory", "colour_memory"}
 
 
 @every_detector

@@ -1,5 +1,6 @@
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 from irp_kedro.features import extraction
 from irp_kedro.features.backbone import Backbone
 from irp_kedro.features.bank import ExtractionRecipe, FeatureStore
+from irp_kedro.features.colours import colour_cells, colour_recipe
 from irp_kedro.features.extraction import ExtractionPlan, extract, resolve_precision
 from irp_kedro.features.preparation import Preparation, PreparedImages
 
@@ -260,3 +262,33 @@ def test_finer_patches_are_made_once_they_are_asked_for_and_coarse_ones_stay(
     assert both.recipe == coarse.recipe
     assert sorted(both.store.iterdir()) == shards
     assert both.fine().read(both.digests).shape == (7, 4 * 4, 152)
+
+
+def test_colours_are_made_beside_patches_and_later_without_the_network(
+    images: PreparedImages, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    larger = PreparedImages(images.paths, Preparation(crop="none", size=64))
+    plan = ExtractionPlan(**{**vars(PLAN), "n_views": 1, "patch_levels": 2, "finer": True})
+    before, _ = extract(larger, plan, store, CPU)
+    assert before.coloured == ""
+    monkeypatch.setattr(Backbone, "patches", lambda *_: pytest.fail("only colours are lacking"))
+    bank, record = extract(larger, replace(plan, coloured=True), store, CPU)
+    assert (record.extracted, bank.recipe, bank.finer) == (7, before.recipe, before.finer)
+    assert bank.digest != before.digest
+    digest = bank.digests[3]
+    pixels = torch.from_numpy(larger.read(digest).copy()).permute(2, 0, 1)[None].float() / 255
+    expected = colour_cells(pixels)[0].half().numpy()
+    np.testing.assert_array_equal(bank.colours().read([digest])[0], expected)
+    assert bank.colours().read_recipe() == colour_recipe(larger.preparation)
+
+
+def test_patches_and_colours_of_one_pass_are_those_of_two(images: PreparedImages, tmp_path: Path) -> None:
+    larger = PreparedImages(images.paths, Preparation(crop="none", size=64))
+    plan = ExtractionPlan(**{**vars(PLAN), "n_views": 1, "patch_levels": 2, "finer": True, "coloured": True})
+    at_once, _ = extract(larger, plan, FeatureStore(tmp_path / "once"), CPU)
+    extract(larger, replace(plan, coloured=False), FeatureStore(tmp_path / "twice"), CPU)
+    in_turn, _ = extract(larger, plan, FeatureStore(tmp_path / "twice"), CPU)
+    for one, other in zip(
+        (at_once, at_once.fine(), at_once.colours()), (in_turn, in_turn.fine(), in_turn.colours()), strict=True
+    ):
+        np.testing.assert_array_equal(one.read(one.digests), other.read(other.digests))

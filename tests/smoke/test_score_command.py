@@ -87,7 +87,7 @@ def test_a_fresh_process_gives_the_scores_and_verdicts_of_the_evaluation(root: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("detector", ["gaussian", "patch_memory", "fine_patch_memory"])
+@pytest.mark.parametrize("detector", ["gaussian", "patch_memory", "fine_patch_memory", "colour_memory"])
 def test_other_detectors_give_the_scores_of_the_evaluation_too(
     detector: str, run_project: Any, tmp_path: Path
 ) -> None:

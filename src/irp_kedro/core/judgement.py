@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from irp_kedro.core import seeding
 from irp_kedro.core.detector import NOBODY, BlindSet, Rows, Scores
-from irp_kedro.core.judging import Judge
+from irp_kedro.core.judging import Judge, Opinions
 from irp_kedro.core.removal import JUDGE, RESEMBLANCE, Decision, RemovalPolicy
 from irp_kedro.core.resemblance import COMPARED, Recognises, alike, may_be_asked
-from irp_kedro.core.threshold import threshold
-from irp_kedro.core.variants import Mask, SeesCompany, find_variants
+from irp_kedro.core.variants import SeesCompany, find_variants
+from irp_kedro.core.weighing import ordering_of, weigh
 from irp_kedro.parameters import RefinementParameters
 
 JUST_BEYOND = 1e-6  # of the way to the limit
@@ -31,6 +31,7 @@ class Judgement:
         median: of the scores of the judge's reference.
         limit: above which images are outliers; 1 where several opinions are weighed.
         ordering: (n_rows,) the opinion that the next reference is chosen by: of those that spoke alone, if any.
+        apart: name of a judge heard apart -> those that only such a judge finds above the limit, it the most.
         alike: those of them that are above the limit because they resemble others that are.
         variants: those of them that belong to a variant of the product (decision 0045); they lie at the median.
     """
@@ -41,6 +42,7 @@ class Judgement:
     median: float
     limit: float
     ordering: Scores
+    apart: Mapping[str, Rows] = field(default_factory=dict)
     alike: Rows = field(default_factory=lambda: NOBODY)
     variants: Rows = field(default_factory=lambda: NOBODY)
 
@@ -85,7 +87,9 @@ class Judgement:
 
     def decisions(self, cycle: int, images: BlindSet, leaving: Rows, returning: Rows) -> tuple[Decision, ...]:
         """Return a record of everyone who leaves, then of everyone who returns."""
-        score_of, alike = self.by_id(images), set(self.alike.tolist())
+        score_of = self.by_id(images)
+        by = {row: name for name, rows in self.apart.items() for row in rows.tolist()}
+        by |= dict.fromkeys(self.alike.tolist(), RESEMBLANCE)
         return tuple(
             Decision(
                 cycle=cycle,
@@ -95,7 +99,7 @@ class Judgement:
                 score=score_of[images.image_ids[row]],
                 median_score=self.median,
                 threshold=self.limit,
-                by=RESEMBLANCE if action == "removed" and row in alike else JUDGE,
+                by=by.get(row, JUDGE) if action == "removed" else JUDGE,
             )
             for action, rows in (("removed", leaving), ("restored", returning))
             for row in rows.tolist()
@@ -128,7 +132,7 @@ def choose_reference(
     if last:
         scores = np.array([last[images.image_ids[row]] for row in training.tolist()])
     else:
-        scores = _ordering(judge.judge(training, cycle=0))
+        scores = ordering_of(judge.judge(training, cycle=0))
     size = max(2, math.ceil(rule.reference * len(images)))
     return np.sort(training[np.argsort(scores, kind="stable")[:size]])
 
@@ -165,7 +169,7 @@ def judge_images(
     outside = np.setdiff1d(everyone, reference)
     opinions = judge.judge(reference, cycle=cycle, outside=outside)
     judged = _judgement(opinions, reference, outside, training, rule)
-    if opinions.ndim == 1:
+    if not isinstance(opinions, Opinions):
         return judged
     suspects = np.setdiff1d(judged.rows[judged.way > rule.doubt], reviewed[1])
     # The same order in every cycle: a variant does not come and go with those it is held against.
@@ -184,7 +188,7 @@ def judge_images(
 
 
 def _judgement(
-    opinions: Scores,
+    opinions: Scores | Opinions,
     reference: Rows,
     outside: Rows,
     training: Rows,
@@ -194,7 +198,7 @@ def _judgement(
 ) -> Judgement:
     """Return what opinions amount to; images of a variant count as normal, and lie at the median."""
     rows = np.concatenate([reference, outside])
-    scores, median, limit = weigh(opinions, len(reference), rule, counted=~np.isin(rows, variants))
+    scores, median, limit, apart = weigh(opinions, len(reference), rule, counted=~np.isin(rows, variants))
     scores = np.where(np.isin(rows, variants), median, scores)
     order = np.argsort(rows)  # blind order, whoever was the reference
     return Judgement(
@@ -203,7 +207,8 @@ def _judgement(
         scores=scores[order],
         median=median,
         limit=limit,
-        ordering=_ordering(opinions)[order],
+        ordering=ordering_of(opinions)[order],
+        apart={name: np.setdiff1d(rows[found], variants) for name, found in apart.items()},
         variants=variants,
     )
 
@@ -226,7 +231,9 @@ def _with_those_alike(
     """
     kept, removed = reviewed
     way = judged.way
-    left = np.union1d(np.setdiff1d(judged.rows[way > 1], kept), removed)
+    # What only a judge apart finds is no likeness of what the witnesses see.
+    no_examples = np.concatenate([kept, *judged.apart.values()])
+    left = np.union1d(np.setdiff1d(judged.rows[way > 1], no_examples), removed)
     between = (way > doubt) & (way <= 1) & ~np.isin(judged.rows, removed)
     if not between.any() or not may_be_asked(len(left), len(judged.rows)):
         return judged
@@ -240,38 +247,3 @@ def _with_those_alike(
     found = in_doubt[alike(witnesses, asked)]
     raised = np.where(np.isin(judged.rows, found), judged.limit * (1 + JUST_BEYOND * (1 + way)), judged.scores)
     return replace(judged, scores=raised, alike=found)
-
-
-def _ordering(opinions: Scores) -> Scores:
-    ordering: Scores = np.atleast_2d(opinions)[-1]
-    return ordering
-
-
-def weigh(
-    opinions: Scores, n_reference: int, rule: RefinementParameters, counted: Mask | None = None
-) -> tuple[Scores, float, float]:
-    """Return the scores that count, their median over the reference, and their limit.
-
-    Of several opinions the strongest counts: each is measured in the way from its own median to its own
-    limit, so that an image above 1 is above the limit of one of them.
-
-    Args:
-        opinions: (n_images,) or (n_opinions, n_images), the reference first; from the second opinion on, the
-            limit is ``rule.alone_factor`` times as far out.
-        n_reference: how many images are the reference.
-        rule: of the threshold.
-        counted: (n_images,) who may move a median or a limit; all where it is left out.
-    """
-    inside = np.arange(opinions.shape[-1]) < n_reference
-    inner = inside if counted is None else inside & counted
-    outer = ~inside if counted is None else ~inside & counted
-    measured = []
-    for position, scores in enumerate(np.atleast_2d(opinions)):
-        median = float(np.median(scores[inner]))
-        stretch = rule.alone_factor if position else 1.0
-        limit = threshold(scores[inner], rule, scores[outer], stretch=stretch)
-        if opinions.ndim == 1:
-            return scores, median, limit
-        measured.append((scores - median) / (limit - median))
-    strongest: Scores = np.max(measured, axis=0)
-    return strongest, float(np.median(strongest[inner])), 1.0

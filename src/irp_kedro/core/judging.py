@@ -1,7 +1,7 @@
 """Who judges the training images, and whether the judge has seen them."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,20 +15,47 @@ SMALLEST_SCORE = 1e-12  # its logarithm is still a number
 SMALLEST_RATIO = 1e-3  # to the median
 
 
+@dataclass(frozen=True)
+class Opinions:
+    """What several judges say of each image, robust deviations, (n_images,) each; higher = more anomalous.
+
+    Attributes:
+        together: what they find all together; held against the plain limit.
+        alone: what one of those that may speak alone finds by itself, held against a limit
+            ``refinement.alone_factor`` times as far out; nothing where nobody may.
+        apart: name -> what a judge says that sees something else than the others, held against a limit of its
+            own, ``refinement.apart_factor`` times as far out.
+    """
+
+    together: Scores
+    alone: Scores | None = None
+    apart: Mapping[str, Scores] = field(default_factory=dict)
+
+    @property
+    def ordering(self) -> Scores:
+        """Who is normal (decision 0042)."""
+        return self.together if self.alone is None else self.alone
+
+
 class Judge(Protocol):
     """Scores the images of a set, and those that left it; higher = more anomalous."""
 
-    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
-        """Return the scores of ``rows``, then those of ``outside``, all on one scale.
-
-        A judge of several opinions returns (n_opinions, n_images): first what is held against the plain limit,
-        then what is held against one ``refinement.alone_factor`` times as far out.
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores | Opinions:
+        """Return the scores of ``rows``, then those of ``outside``, all on one scale, or opinions of them.
 
         Args:
             rows: the set; what the judge learns from.
             cycle: names the random streams.
             outside: images that are to be judged, but not learnt from.
         """
+        ...
+
+
+class SingleJudge(Protocol):
+    """A judge of one opinion."""
+
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
+        """Return the scores of ``rows``, then those of ``outside``, all on one scale."""
         ...
 
 
@@ -138,7 +165,7 @@ class Panel:
         judges: each with whether its scores are compared by their logarithm, as positive distances are.
     """
 
-    judges: Sequence[tuple[Judge, bool]]
+    judges: Sequence[tuple[SingleJudge, bool]]
 
     def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
         """Return the panel's score of every row, robust standard deviations."""
@@ -158,11 +185,13 @@ class Member:
         by_logarithm: where it speaks alone, its scores are compared by their logarithm, as positive distances
             are.
         alone: it may find an image far out by itself.
+        apart: its name, where it sees something else than the others and is heard apart; else empty.
     """
 
-    judge: Judge
+    judge: SingleJudge
     by_logarithm: bool
     alone: bool
+    apart: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,7 +200,8 @@ class Council:
 
     Together their standardised logarithms are averaged: what several judges find a little unusual stands out,
     and logarithms shorten the tails of sets whose good images differ much. Alone it is their soft maximum, as
-    in a :class:`Panel`: what one of them finds very far out, whatever the others say.
+    in a :class:`Panel`: what one of them finds very far out, whatever the others say. Whoever sees something
+    else has no part in either, and is heard apart (decision 0046).
 
     Attributes:
         members: who is heard.
@@ -179,25 +209,26 @@ class Council:
 
     members: Sequence[Member]
 
-    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
-        """Return (n_opinions, n_images), robust deviations: together, then alone if any may speak alone."""
-        together, alone = [], []
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Opinions:
+        """Return what they say together, alone if any may speak alone, and apart."""
+        together, alone, apart = [], [], {}
         for member in self.members:
             scores = member.judge.judge(rows, cycle=cycle, outside=outside)
+            own = _standardised(_logarithm(scores) if member.by_logarithm else scores, len(rows))
+            if member.apart:
+                apart[member.apart] = own
+                continue
             together.append(_standardised(_relative_logarithm(scores, len(rows)), len(rows)))
             if member.alone:
-                own = _logarithm(scores) if member.by_logarithm else scores
-                alone.append(_standardised(own, len(rows)))
-        opinions = [np.mean(together, axis=0)]
-        if alone:
-            opinions.append(_soft_maximum(alone))
-        return np.stack(opinions)
+                alone.append(own)
+        return Opinions(np.mean(together, axis=0), _soft_maximum(alone) if alone else None, apart)
 
     def resemblance(
         self, reference: Rows, left: Rows, others: Rows, *, cycle: int
     ) -> list[tuple[Scores, Scores]]:
-        """Return what every member that is a witness says."""
-        judges = [member.judge for member in self.members if isinstance(member.judge, Recognises)]
+        """Return what every member that is a witness says; what is seen apart is no likeness of the others."""
+        shared = [member.judge for member in self.members if not member.apart]
+        judges = [judge for judge in shared if isinstance(judge, Recognises)]
         return [said for judge in judges for said in judge.resemblance(reference, left, others, cycle=cycle)]
 
     def witnesses(self, *, cycle: int) -> Sequence[Witness]:

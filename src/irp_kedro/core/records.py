@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from irp_kedro.core.refinement import RefinementCycle
-from irp_kedro.core.removal import RESEMBLANCE, REVIEW
+from irp_kedro.core.removal import JUDGE, REVIEW
 
 LOG_COLUMNS = (
     "cycle",
@@ -41,8 +41,9 @@ def removal_log(
         policy: name of the removal policy.
         scoring: ``in_sample`` or ``held_out``.
         detector: name of the detector that was trained.
-        judge: name of the detector that decided; what resemblance to others decided says ``resemblance`` in
-            its place, what a person decided ``review``, there and for policy and scoring.
+        judge: name of the detector that decided; what a judge heard apart decided has its name there, what
+            resemblance to others decided says ``resemblance``, and what a person decided ``review``, there and
+            for policy and scoring.
     """
     paths = dict(zip(manifest["image_id"], manifest["path"], strict=True))
     by_loop = {"policy": policy, "scoring": scoring, "judge": judge}
@@ -63,7 +64,7 @@ def removal_log(
 def _instead(by: str, by_loop: dict[str, str]) -> dict[str, str]:
     if by == REVIEW:
         return dict.fromkeys(by_loop, REVIEW)
-    return {"judge": RESEMBLANCE} if by == RESEMBLANCE else {}
+    return {} if by == JUDGE else {"judge": by}
 
 
 def cycle_history(cycles: Sequence[tuple[RefinementCycle, float]]) -> pd.DataFrame:

@@ -60,7 +60,8 @@ class Decision:
             beyond the threshold where resemblance did.
         median_score: of the images judged in that cycle; ``None`` where a review decided.
         threshold: what the score was held against; ``None`` where a review decided.
-        by: ``judge``; ``resemblance`` where an image in doubt is like others that left; ``review``.
+        by: ``judge``; its name, where only a judge heard apart finds the image far out; ``resemblance`` where
+            an image in doubt is like others that left; ``review``.
     """
 
     cycle: int

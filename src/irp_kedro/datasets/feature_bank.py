@@ -57,6 +57,7 @@ class FeatureBankDataset(AbstractDataset[FeatureBank, FeatureBank]):
             recipe=bank["recipe"],
             digests=tuple(bank["digests"]),
             finer=bank.get("finer", ""),
+            coloured=bank.get("coloured", ""),
         )
 
     def save(self, data: FeatureBank) -> None:
@@ -66,6 +67,7 @@ class FeatureBankDataset(AbstractDataset[FeatureBank, FeatureBank]):
             "store": data.store.as_posix(),
             "recipe": data.recipe,
             "finer": data.finer,
+            "coloured": data.coloured,
             "digests": list(data.digests),
         }
         write_json(self._filepath, content)

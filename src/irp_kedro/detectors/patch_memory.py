@@ -290,3 +290,9 @@ class FinePatchMemory(PatchMemory):
     """The same on shallower maps and a finer grid: small defects, and those of colour and texture."""
 
     registered = "fine_patch_memory"
+
+
+class ColourMemory(PatchMemory):
+    """The same on the colours of small cells, which need no network: stains and print of another colour."""
+
+    registered = "colour_memory"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
     from irp_kedro.features.residence import ViewSource
 
-Features = Literal["pooled", "patches", "fine_patches", "pixels"]
+Features = Literal["pooled", "patches", "fine_patches", "colours", "pixels"]
 
 
 class Entry(NamedTuple):
@@ -24,10 +24,12 @@ class Entry(NamedTuple):
     Attributes:
         place: dotted module, colon, class; so that the list can be read without importing torch.
         features: ``pooled`` (n_images, n_views, n_features), ``patches`` (n_images, n_patches, n_channels),
-            ``fine_patches``, the same of shallower maps on a finer grid, or ``pixels`` of the prepared images,
-            (n_images, side, side, 3).
+            ``fine_patches``, the same of shallower maps on a finer grid, ``colours`` of cells, (n_images,
+            n_cells, 4), no network having seen them, or ``pixels`` of the prepared images, (n_images, side,
+            side, 3).
         by_logarithm: scores are positive distances, compared with other judges' by their logarithm.
         leaves_one_out: scores an image of its own training set without that image; needs no cross-fitting.
+        apart: as one of several judges it is heard apart, since it sees what the others do not (decision 0046).
         streams: works on features that are too large for the device and come from the host as they are needed.
         extra: optional dependency of this project that it needs, named like the package.
     """
@@ -36,6 +38,7 @@ class Entry(NamedTuple):
     features: Features = "pooled"
     by_logarithm: bool = True
     leaves_one_out: bool = False
+    apart: bool = False
     streams: bool = False
     extra: str = ""
 
@@ -54,6 +57,13 @@ DETECTORS = {
         features="fine_patches",
         by_logarithm=False,
         leaves_one_out=True,
+    ),
+    "colour_memory": Entry(
+        "irp_kedro.detectors.patch_memory:ColourMemory",
+        features="colours",
+        by_logarithm=False,
+        leaves_one_out=True,
+        apart=True,
     ),
     "soft_patch": Entry("irp_kedro.detectors.soft_patch:SoftPatch", features="patches", leaves_one_out=True),
     "isolation_forest": Entry("irp_kedro.detectors.neighbourhood:IsolationForest", streams=True),
@@ -92,13 +102,18 @@ class BankDetector(AnomalyDetector, Protocol):
 
 
 def needs_patches(names: "Iterable[str]") -> bool:
-    """Return whether one of the detectors called ``names`` works on patch features."""
-    return any(DETECTORS[name].features in {"patches", "fine_patches"} for name in names)
+    """Return whether one of the detectors called ``names`` works on patches, or what lies beside them."""
+    return any(DETECTORS[name].features in {"patches", "fine_patches", "colours"} for name in names)
 
 
 def needs_fine_patches(names: "Iterable[str]") -> bool:
     """Return whether one of the detectors called ``names`` works on the finer patches."""
     return any(DETECTORS[name].features == "fine_patches" for name in names)
+
+
+def needs_colours(names: "Iterable[str]") -> bool:
+    """Return whether one of the detectors called ``names`` works on colours."""
+    return any(DETECTORS[name].features == "colours" for name in names)
 
 
 def check_detector_name(name: str, parameter: str = "detector") -> None:

@@ -78,12 +78,14 @@ class FeatureBank:
         recipe: digest of the extraction recipe.
         digests: MD5 of each image, in sorted order, each once.
         finer: digest of the recipe of finer patches of the same images, beside it in the store; none: empty.
+        coloured: digest of the recipe of their colours, likewise.
     """
 
     store: Path
     recipe: str
     digests: tuple[str, ...]
     finer: str = ""
+    coloured: str = ""
 
     @classmethod
     def empty(cls, store: Path) -> "FeatureBank":
@@ -93,7 +95,7 @@ class FeatureBank:
     @property
     def digest(self) -> str:
         """16 hex digits that identify the recipe together with the images."""
-        text = "\n".join([self.recipe + self.finer, *self.digests])
+        text = "\n".join([self.recipe + self.finer + self.coloured, *self.digests])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def read_recipe(self) -> ExtractionRecipe:
@@ -111,7 +113,11 @@ class FeatureBank:
 
     def fine(self) -> "FeatureBank":
         """Return the bank of the finer patches."""
-        return replace(self, store=self.store.parent / self.finer, recipe=self.finer, finer="")
+        return self._beside(self.finer)
+
+    def colours(self) -> "FeatureBank":
+        """Return the bank of the colours."""
+        return self._beside(self.coloured)
 
     def read(self, digests: Sequence[str]) -> Features:
         """Return the features of the images asked for, (n_images, n_views, n_features), in the order asked.
@@ -129,6 +135,9 @@ class FeatureBank:
                 "Run: kedro run --pipelines features"
             )
         return _gather([rows[digest] for digest in digests])
+
+    def _beside(self, recipe: str) -> "FeatureBank":
+        return replace(self, store=self.store.parent / recipe, recipe=recipe, finer="", coloured="")
 
 
 class FeatureStore:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from irp_kedro.features.backbone import Backbone
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, Features, FeatureStore
+from irp_kedro.features.colours import COLOURS, colour_cells, colour_recipe
 from irp_kedro.features.device import keep_freed_memory, resolve_precision, with_halving
 from irp_kedro.features.preparation import Pixels, PreparedImages
 from irp_kedro.features.views import even_angles, rotate
@@ -42,6 +43,7 @@ class ExtractionPlan:
         shard_images: images a shard; a kill loses at most one shard.
         patch_levels: maps that are kept by position, at full scale; 0 pools them.
         finer: also keep finer patches, of the maps before the deepest, from the same pass.
+        coloured: also keep the colours of the same prepared images.
     """
 
     backbone: str
@@ -52,6 +54,7 @@ class ExtractionPlan:
     shard_images: int
     patch_levels: int = 0
     finer: bool = False
+    coloured: bool = False
 
     def __post_init__(self) -> None:
         """Refuse patches of anything but quarter turns at full scale."""
@@ -77,7 +80,7 @@ def extract(
 ) -> tuple[FeatureBank, ExtractionRecord]:
     """Make sure that ``store`` has every image's features; return their bank and what was done.
 
-    The bank of patches knows that of the finer ones (:meth:`FeatureBank.fine`).
+    The bank of patches knows that of the finer ones and that of the colours beside it (:class:`FeatureBank`).
 
     Images are taken in the order of their digests and every batch has the same shape, so that neither names nor
     an interruption changes a number.
@@ -104,7 +107,8 @@ def extract(
         precision=precision,
         patch_levels=plan.patch_levels,
     )
-    recipes = [recipe, replace(recipe, patch_skip=1)] if plan.finer else [recipe]
+    finer, coloured = replace(recipe, patch_skip=1), colour_recipe(images.preparation)
+    recipes = [recipe, *[finer] * plan.finer, *[coloured] * plan.coloured]
     digests = sorted(images.paths)
     # Cells that start together wait here and then find the features that the first of them extracted.
     with FileLock(store.folder(recipe) / "extraction.lock"):
@@ -124,12 +128,16 @@ def extract(
     record = ExtractionRecord(
         extracted=len(missing), reused=len(digests) - len(missing), seconds=time.perf_counter() - started
     )
-    bank = store.open(recipe, digests)
-    return replace(bank, finer=recipes[1].digest()) if plan.finer else bank, record
+    bank = replace(
+        store.open(recipe, digests),
+        finer=finer.digest() if plan.finer else "",
+        coloured=coloured.digest() if plan.coloured else "",
+    )
+    return bank, record
 
 
 def extract_batches(
-    backbone: Backbone,
+    backbone: Backbone | None,
     decoded: Iterator[Pixels],
     recipes: Sequence[ExtractionRecipe],
     batch_views: int,
@@ -140,9 +148,10 @@ def extract_batches(
     Every batch has the same shape, so that an image's features do not depend on how many come with it.
 
     Args:
-        backbone: what looks at them.
+        backbone: what looks at them; none is needed for colours alone.
         decoded: (side, side, 3) each.
-        recipes: one; or several of patches that differ in the maps they leave out, made in one pass.
+        recipes: one; or several of patches that differ in the maps they leave out, made in one pass, and of
+            colours.
         batch_views: views that pass together.
         device: where the backbone is.
     """
@@ -159,21 +168,36 @@ def extract_batches(
 
 
 def _pass(
-    backbone: Backbone, images: Pixels, recipes: Sequence[ExtractionRecipe], device: torch.device, together: int
+    backbone: Backbone | None,
+    images: Pixels,
+    recipes: Sequence[ExtractionRecipe],
+    device: torch.device,
+    together: int,
 ) -> list[Tensor]:
-    """Return features of every view of ``images`` (n, side, side, 3), or their patches, coarse or fine."""
+    """Return features of ``images`` (n, side, side, 3) for each recipe: by the network first, colours last."""
+    seen = [recipe for recipe in recipes if recipe.backbone != COLOURS]
+    with torch.inference_mode():
+        pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
+        colours = [colour_cells(pixels)] * (len(recipes) - len(seen))
+        if backbone is None or not seen:
+            return colours
+        with torch.autocast(device.type, torch.bfloat16, _is_bf16(seen[0])):
+            return _by_network(backbone, pixels, seen, together) + colours
+
+
+def _by_network(
+    backbone: Backbone, pixels: Tensor, recipes: Sequence[ExtractionRecipe], together: int
+) -> list[Tensor]:
+    """Return features of every view, or the patches, coarse or fine."""
     recipe = recipes[0]
     angles, skips = list(recipe.angles), [each.patch_skip for each in recipes]
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, _is_bf16(recipe)):
-        pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
-        if recipe.patch_levels:
-            parts = [
-                backbone.patches(part, recipe.patch_levels, skips, len(angles))
-                for part in pixels.split(together)
-            ]
-            return [torch.cat(kind) for kind in zip(*parts, strict=True)]
-        pooled = torch.cat([backbone(part) for part in rotate(pixels, angles).split(together)])
-        return [pooled.view(len(images), len(angles), -1)]
+    if recipe.patch_levels:
+        parts = [
+            backbone.patches(part, recipe.patch_levels, skips, len(angles)) for part in pixels.split(together)
+        ]
+        return [torch.cat(kind) for kind in zip(*parts, strict=True)]
+    pooled = torch.cat([backbone(part) for part in rotate(pixels, angles).split(together)])
+    return [pooled.view(len(pixels), len(angles), -1)]
 
 
 def rounded(features: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from irp_kedro.config_loader import checked
-from irp_kedro.detectors.registry import needs_fine_patches, needs_patches
+from irp_kedro.detectors.registry import needs_colours, needs_fine_patches, needs_patches
 from irp_kedro.errors import GridError, ParameterError
 from irp_kedro.grid.axes import Labels, group_of, keys_of, set_name, variant_of
 from irp_kedro.grid.overrides import dotted, merged, nested
@@ -67,6 +67,8 @@ class GridCell:
             kinds.append({"patches": patches})
         if needs_fine_patches(asking):
             kinds.append({"fine_patches": patches})  # beside the others in the store
+        if needs_colours(asking):
+            kinds.append({"colours": [told.patches.size]})
         return tuple(_digest({**images, **kind}) for kind in kinds)
 
 

@@ -41,8 +41,8 @@ def extract_patches(
     refinement: RefinementParameters,
     device: str,
 ) -> Any:
-    """Extract patch features where a detector or judge asks for them, fine ones too where one asks for them."""
-    from irp_kedro.detectors.registry import needs_fine_patches, needs_patches
+    """Extract patch features where a detector or judge asks for them, and fine ones and colours likewise."""
+    from irp_kedro.detectors.registry import needs_colours, needs_fine_patches, needs_patches
     from irp_kedro.features.bank import FeatureBank
     from irp_kedro.features.extraction import ExtractionPlan, ExtractionRecord
     from irp_kedro.features.preparation import PreparedImages
@@ -60,6 +60,7 @@ def extract_patches(
         shard_images=features.shard_images,
         patch_levels=patches.levels,
         finer=needs_fine_patches(asking),
+        coloured=needs_colours(asking),
     )
     preparation = replace(prepared_images.preparation, size=patches.size)
     images = PreparedImages(prepared_images.paths, preparation)
