@@ -104,6 +104,30 @@ def test_where_no_judge_scores_places_there_is_no_map(surfaces: Any, judge: tupl
     assert len(maps_of(surfaces, ODD, settings=told)) == 0
 
 
+COLOURED = replace(
+    SETTINGS, refinement=RefinementParameters(judge=("gaussian", "patch_memory", "colour_memory"))
+)
+
+
+def test_an_image_that_only_the_judge_of_colour_found_has_the_map_of_that_judge(surfaces: Any) -> None:
+    training = manifest(surfaces)
+    kept = [image for image in training["image_id"] if image != ODD]
+    found = {ODD: "colour_memory", "id3": "patch_memory+gaussian+colour_memory"}
+    maps = map_judgement(training, kept, ["id3", ODD], seen(surfaces), COLOURED, found_by=found)
+    assert {image: maps.whose(image) for image in ("id3", ODD)} == {"id3": "patch_memory", ODD: "colour_memory"}
+    grid = maps.of(ODD)
+    row, column = np.unravel_index(grid.argmax(), grid.shape)
+    assert row >= grid.shape[0] / 2
+    assert column < grid.shape[1] / 2
+
+
+def test_a_judge_that_is_not_asked_is_no_longer_believed(surfaces: Any) -> None:
+    training = manifest(surfaces)
+    kept = [image for image in training["image_id"] if image != ODD]
+    maps = map_judgement(training, kept, [ODD], seen(surfaces), SETTINGS, found_by={ODD: "colour_memory"})
+    assert maps.whose(ODD) == "patch_memory"
+
+
 def test_where_nobody_is_suspect_no_features_are_read() -> None:
     nothing = Inspected(bank=None, patches=None, images=None, device="cpu")  # type: ignore[arg-type]
     assert len(map_judgement(pd.DataFrame(), [], [], nothing, SETTINGS)) == 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from irp_kedro.core.anomaly_maps import AnomalyMaps, Maps, joined
+from irp_kedro.core.anomaly_maps import AnomalyMaps, Maps, joined, side_by_side
 from irp_kedro.core.detector import BlindSet, Rows
 from irp_kedro.detectors.localization import MapsItself
 from irp_kedro.detectors.registry import DETECTORS, detector_type
@@ -15,6 +15,8 @@ from irp_kedro.inspection import PATCHES_TOGETHER, Inspected, as_half
 from irp_kedro.judges import FeatureLoader, LoopSettings
 
 logger = logging.getLogger(__name__)
+
+NOBODY_APART: Mapping[str, str] = {}
 
 
 def mapping_judge(judges: Sequence[str]) -> str:
@@ -35,6 +37,8 @@ def map_judgement(
     suspects: Sequence[str],
     seen: Inspected,
     settings: LoopSettings,
+    *,
+    found_by: Mapping[str, str] = NOBODY_APART,
 ) -> AnomalyMaps:
     """Return where in each suspect a judge finds what the final set does not have; none, if no judge can say.
 
@@ -47,19 +51,36 @@ def map_judgement(
         suspects: ids of the images that get a map.
         seen: features and pixels of the training images.
         settings: of the loop; which judges there are, and what they are told.
+        found_by: image -> the judge heard apart that alone found it; such an image has the map of that judge.
     """
-    name = mapping_judge(settings.judges)
-    if not name or not suspects:
+    first = mapping_judge(settings.judges)
+    if not first or not suspects:
         return AnomalyMaps.empty()
-    started = time.perf_counter()
     blind = BlindSet.of(training, seed=settings.seed)
     row_of = {image: row for row, image in enumerate(blind.image_ids)}
     load = FeatureLoader(seen.bank, seen.patches, blind.digests, seen.device, seen.images)
-    judge = detector_type(name)(load.of(name), settings.detector_settings, "judge").fresh("judge/maps")
-    judge.fit(np.sort(_rows(kept, row_of)), epochs=settings.refinement.judge_epochs)
-    maps = joined(suspects, list(_in_parts(judge, _rows(suspects, row_of))), "patches", name)
-    logger.info("%d maps of judge '%s', %.1f s", len(maps), name, time.perf_counter() - started)
+    reference = np.sort(_rows(kept, row_of))
+    maps = AnomalyMaps.empty()
+    for name, asked in _shared_out(suspects, found_by, first, settings.judges).items():
+        started = time.perf_counter()
+        judge = detector_type(name)(load.of(name), settings.detector_settings, "judge").fresh("judge/maps")
+        judge.fit(reference, epochs=settings.refinement.judge_epochs)
+        made = joined(asked, list(_in_parts(judge, _rows(asked, row_of))), "patches", name)
+        logger.info("%d maps of judge '%s', %.1f s", len(made), name, time.perf_counter() - started)
+        maps = side_by_side(maps, made)
     return maps
+
+
+def _shared_out(
+    suspects: Sequence[str], found_by: Mapping[str, str], first: str, judges: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return which judge maps which images: the one that alone found an image, else the first."""
+    shares: dict[str, list[str]] = {first: []}
+    for image in suspects:
+        found = found_by.get(image, first)
+        maps_it = found if found in judges and mapping_judge([found]) else first
+        shares.setdefault(maps_it, []).append(image)
+    return {name: share for name, share in shares.items() if share}
 
 
 def _rows(image_ids: Sequence[str], row_of: Mapping[str, int]) -> Rows:

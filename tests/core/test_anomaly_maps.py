@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from irp_kedro.core.anomaly_maps import AnomalyMaps, choose_images, joined
+from irp_kedro.core.anomaly_maps import AnomalyMaps, choose_images, joined, side_by_side
 from irp_kedro.errors import IncompleteRunError
 from irp_kedro.parameters import EvaluationParameters
 
@@ -68,3 +68,37 @@ def test_every_test_image_gets_a_map_where_there_are_masks() -> None:
 def test_maps_of_test_images_or_all_of_them_can_be_left_out() -> None:
     assert chosen(TEST, maps="removed") == {"r": "0r"}
     assert chosen(TEST, maps="none") == {}
+
+
+def by(detector: str, peaks: dict[str, float], side: int) -> AnomalyMaps:
+    """Return maps of 0 with the peak at the top left."""
+    maps = np.zeros((len(peaks), side, side), np.float16)
+    maps[:, 0, 0] = list(peaks.values())
+    return AnomalyMaps(image_ids=tuple(peaks), maps=maps, method="patches", detector=detector)
+
+
+def test_maps_of_two_detectors_share_a_grid_and_a_scale_and_say_whose_they_are() -> None:
+    main, other = (
+        by("patch_memory", {"a": 1.0, "b": 3.0, "c": 2.0}, 2),
+        by("colour_memory", {"d": 8.0, "e": 16.0}, 4),
+    )
+    both = side_by_side(main, other)
+    assert [both.whose(image) for image in "abcde"] == ["patch_memory"] * 3 + ["colour_memory"] * 2
+    assert [float(both.of(image).max()) for image in "abcde"] == pytest.approx(
+        [1, 3, 2, 8 / 6, 16 / 6], rel=1e-3
+    )
+    assert both.of("a").tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert np.argwhere(both.of("d")).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("level", [0.0, -1.0])
+def test_maps_without_a_peak_are_not_stretched(level: float) -> None:
+    both = side_by_side(by("one", {"a": level}, 2), by("other", {"b": 5.0}, 2))
+    assert both.of("b").max() == 5
+
+
+def test_beside_no_maps_the_others_stay_as_they_are() -> None:
+    one = by("one", {"a": 1.0}, 2)
+    assert side_by_side(one, AnomalyMaps.empty()) is one
+    assert side_by_side(AnomalyMaps.empty(), one) is one
+    assert one.whose("a") == "one"

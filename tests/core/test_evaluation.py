@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from irp_kedro.core.evaluation import (
     audit_removals,
     label_free_threshold,
+    last_judges,
     rank_by_suspicion,
     removal_metrics,
     removed_ids,
@@ -54,6 +55,12 @@ def test_no_more_training_images_than_the_false_alarm_rate_exceed_the_threshold(
 ) -> None:
     values = np.array(scores, dtype=float)
     assert (values > label_free_threshold(values, false_alarm_rate=rate)).sum() <= np.ceil(rate * len(values))
+
+
+def test_the_last_decision_on_an_image_says_who_judged_it() -> None:
+    history = log(("removed", "a", 5.0), ("removed", "b", 4.0), ("restored", "a", 1.0))
+    history["judge"] = ["one", "one", "other"]
+    assert last_judges(history) == {"a": "other", "b": "one"}
 
 
 def test_the_removed_come_first_in_the_order_they_left_then_the_rest_by_score() -> None:

@@ -1,5 +1,6 @@
 import base64
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,13 @@ def test_maps_come_back_as_they_were(tmp_path: Path) -> None:
     assert found.maps.dtype == np.float16
     np.testing.assert_array_equal(found.maps, SEVEN.maps)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["maps.npz"]
+
+
+def test_whose_each_map_is_comes_back_too(tmp_path: Path) -> None:
+    dataset = AnomalyMapsDataset(filepath=str(tmp_path / "maps.npz"))
+    dataset.save(replace(SEVEN, detectors=("differnet",) * 6 + ("colour_memory",)))
+    found = dataset.load()
+    assert [found.whose(image) for image in "fg"] == ["differnet", "colour_memory"]
 
 
 def test_a_file_of_an_earlier_version_does_not_say_whose_maps_it_holds(tmp_path: Path) -> None:

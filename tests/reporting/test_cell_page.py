@@ -237,6 +237,11 @@ def test_an_image_that_left_for_what_it_resembles_says_so() -> None:
     assert "Left in cycle 2, as it resembles others that left" in words(page)
 
 
+def test_an_image_that_only_the_judge_of_colour_found_says_so() -> None:
+    page = page_of(gallery=[shown("a", "removed", cycle=1, judge="colour_memory")])
+    assert "Left in cycle 1, for its colour" in words(page)
+
+
 @pytest.mark.parametrize(("dataset", "told"), [("mvtec_ad", True), ("sample", False)])
 def test_defects_from_another_acquisition_are_named_where_the_set_has_them(dataset: str, told: bool) -> None:
     page = page_of(dataset={"name": dataset})

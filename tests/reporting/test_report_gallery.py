@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from irp_kedro.core.anomaly_maps import AnomalyMaps
+from irp_kedro.core.anomaly_maps import AnomalyMaps, side_by_side
 from irp_kedro.core.evaluation import nearly_removed, of_variants
 from irp_kedro.core.records import LOG_COLUMNS
 from irp_kedro.reporting.gallery import (
@@ -120,7 +120,7 @@ def test_what_a_person_removed_has_no_score() -> None:
 def test_only_images_with_a_map_show_one() -> None:
     rows = choose_removed(LOG, RANKING, most=2)
     with_map, without = show(
-        rows, REMOVED, pixels, HeatMaps(maps={"a": np.ones((4, 4))}, detector="gaussian"), side=32
+        rows, REMOVED, pixels, HeatMaps(maps={"a": np.ones((4, 4))}, whose={"a": "gaussian"}), side=32
     )
     assert with_map.heat
     assert (with_map.heat_of, with_map.heat_by_judge) == ("gaussian", False)
@@ -137,13 +137,18 @@ def test_the_map_shown_is_that_of_the_judge_who_decided_and_the_trained_detector
 ):
     trained = maps_of("differnet", "a", "b", "test")
     judged = HeatMaps.choose(["a", "b"], maps_of("patch_memory", "a", "b"), trained)
-    assert (sorted(judged.maps), judged.detector, judged.by_judge) == (["a", "b"], "patch_memory", True)
+    assert sorted(judged.maps) == ["a", "b"]
+    assert (judged.whose, judged.by_judge) == ({"a": "patch_memory", "b": "patch_memory"}, True)
     fallen_back = HeatMaps.choose(["a", "b"], AnomalyMaps.empty(), trained)
-    assert (sorted(fallen_back.maps), fallen_back.detector, fallen_back.by_judge) == (
-        ["a", "b"],
-        "differnet",
-        False,
-    )
+    assert sorted(fallen_back.maps) == ["a", "b"]
+    assert (fallen_back.whose, fallen_back.by_judge) == ({"a": "differnet", "b": "differnet"}, False)
+
+
+def test_the_map_of_an_image_says_which_of_two_judges_made_it() -> None:
+    both = side_by_side(maps_of("patch_memory", "a"), maps_of("colour_memory", "b"))
+    heat = HeatMaps.choose(["a", "b"], both, AnomalyMaps.empty())
+    shown = show(choose_removed(LOG, RANKING, most=2), REMOVED, pixels, heat, side=32)
+    assert {image.image_id: image.heat_of for image in shown} == {"a": "patch_memory", "b": "colour_memory"}
 
 
 def test_an_image_that_left_and_came_back_says_so_among_those_that_stayed() -> None:

@@ -25,12 +25,14 @@ class AnomalyMaps:
         method: ``gradient`` of the score to the pixels (decision 0035), ``patches`` where the detector scores
             places itself, ``none`` where there are no maps.
         detector: whose maps; nothing in a file of an earlier version.
+        detectors: whose each map is, where they are not all of one.
     """
 
     image_ids: tuple[str, ...]
     maps: Maps
     method: str
     detector: str = ""
+    detectors: tuple[str, ...] = ()
 
     @classmethod
     def empty(cls) -> Self:
@@ -44,6 +46,10 @@ class AnomalyMaps:
     def __contains__(self, image_id: object) -> bool:
         """Return whether there is a map of ``image_id``."""
         return image_id in self.image_ids
+
+    def whose(self, image_id: str) -> str:
+        """Return the name of the detector that made the map of an image."""
+        return self.detectors[self.image_ids.index(image_id)] if self.detectors else self.detector
 
     def of(self, image_id: str) -> npt.NDArray[np.float32]:
         """Return the map of one image, (height, width).
@@ -93,3 +99,29 @@ def joined(image_ids: Sequence[str], parts: Sequence[Maps], method: str, detecto
     if not parts:
         return AnomalyMaps.empty()
     return AnomalyMaps(image_ids=tuple(image_ids), maps=np.concatenate(parts), method=method, detector=detector)
+
+
+def side_by_side(main: AnomalyMaps, other: AnomalyMaps) -> AnomalyMaps:
+    """Return both, on the finer of their grids; the other's stretched to peaks as high as the main's.
+
+    Detectors that measure different things have no scale in common, and are drawn on one.
+    """
+    if not len(main) or not len(other):
+        return main if len(main) else other
+    side = max(main.maps.shape[1], other.maps.shape[1])
+    level, theirs = (float(np.median(each.maps.max(axis=(1, 2)))) for each in (main, other))
+    stretch = level / theirs if level > 0 and theirs > 0 else 1.0
+    limit = np.finfo(np.float16).max
+    stretched = (other.maps.astype(np.float32) * stretch).clip(-limit, limit).astype(np.float16)
+    return AnomalyMaps(
+        image_ids=main.image_ids + other.image_ids,
+        maps=np.concatenate([_on_grid(main.maps, side), _on_grid(stretched, side)]),
+        method=main.method,
+        detector=main.detector,
+        detectors=(main.detector,) * len(main) + (other.detector,) * len(other),
+    )
+
+
+def _on_grid(maps: Maps, side: int) -> Maps:
+    rows, columns = (np.arange(side) * length // side for length in maps.shape[1:])
+    return maps[:, rows[:, None], columns]

@@ -81,6 +81,12 @@ def removed_ids(log: pd.DataFrame) -> list[str]:
     return list(last.loc[last["action"] == "removed", "image_id"])
 
 
+def last_judges(log: pd.DataFrame) -> dict[str, str]:
+    """Return who decided last on each image of the log, as the log names them."""
+    last = log.drop_duplicates("image_id", keep="last")
+    return dict(zip(last["image_id"], last["judge"], strict=True))
+
+
 def nearly_removed(suspicion: pd.DataFrame, history: pd.DataFrame, *, most: int) -> pd.DataFrame:
     """Return the images that stayed, most suspect first, ``most`` of them, with the last threshold.
 

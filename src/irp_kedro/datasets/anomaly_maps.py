@@ -18,7 +18,7 @@ SHOWN, COLUMNS, SIDE = 24, 6, 96  # maps in a preview, in a row, and the pixels 
 
 
 class AnomalyMapsDataset(AbstractDataset[AnomalyMaps, AnomalyMaps]):
-    """Anomaly maps as one .npz file: ``image_ids``, ``maps`` (float16), ``method`` and ``detector``.
+    """Anomaly maps as one .npz file: ``image_ids``, ``maps`` (float16), ``method``, whose they are.
 
     Args:
         filepath: the file.
@@ -42,14 +42,16 @@ class AnomalyMapsDataset(AbstractDataset[AnomalyMaps, AnomalyMaps]):
         with np.load(self._filepath, allow_pickle=False) as kept:
             image_ids = tuple(kept["image_ids"].tolist())
             told = {name: str(kept[name]) for name in ("method", "detector") if name in kept}
-            return AnomalyMaps(image_ids=image_ids, maps=kept["maps"], **told)
+            detectors = tuple(kept["detectors"].tolist()) if "detectors" in kept else ()
+            return AnomalyMaps(image_ids=image_ids, maps=kept["maps"], **told, detectors=detectors)
 
     def save(self, data: AnomalyMaps) -> None:
         """Write the maps."""
         ids = np.array(data.image_ids, dtype=np.str_)
         with file_aside(self._filepath) as aside, aside.open("wb") as file:
             method, detector = np.array(data.method), np.array(data.detector)
-            np.savez(file, image_ids=ids, maps=data.maps, method=method, detector=detector)
+            whose = np.array(data.detectors, dtype=np.str_)
+            np.savez(file, image_ids=ids, maps=data.maps, method=method, detector=detector, detectors=whose)
 
     def preview(self) -> ImagePreview:
         """Return the first maps side by side, on one scale, for kedro-viz."""

@@ -90,16 +90,16 @@ def choose_removed(log: pd.DataFrame, suspicion: pd.DataFrame, *, most: int) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class HeatMaps:
-    """The maps that a gallery shows, all of one detector.
+    """The maps that a gallery shows, on one scale.
 
     Attributes:
         maps: by image id, higher = more anomalous.
-        detector: whose.
+        whose: by image id, the detector that made it.
         by_judge: whether it decided on removals.
     """
 
     maps: Mapping[str, npt.NDArray[np.floating]] = field(default_factory=dict)
-    detector: str = ""
+    whose: Mapping[str, str] = field(default_factory=dict)
     by_judge: bool = False
 
     @classmethod
@@ -107,7 +107,8 @@ class HeatMaps:
         """Take the maps of the judge, who decided; where no judge has any, those of the trained detector."""
         found = by_judge if len(by_judge) else trained
         maps = {image: found.of(image) for image in image_ids if image in found}
-        return cls(maps=maps, detector=found.detector, by_judge=found is by_judge)
+        whose = {image: found.whose(image) for image in maps}
+        return cls(maps=maps, whose=whose, by_judge=found is by_judge)
 
 
 def cycles_away(log: pd.DataFrame) -> dict[str, tuple[int, ...]]:
@@ -159,7 +160,7 @@ def show(
                 defect_type=row["defect_type"] if isinstance(row["defect_type"], str) else "",
                 thumbnail=as_jpeg(pixels, side),
                 heat=as_jpeg(overlaid(pixels, scaled(heat, low, high)), side) if heat is not None else "",
-                heat_of=heat_maps.detector if heat is not None else "",
+                heat_of=heat_maps.whose.get(row["image_id"], ""),
                 heat_by_judge=heat_maps.by_judge and heat is not None,
                 away=gone.get(row["image_id"], ()) if group != REMOVED else (),
                 doubtful=bool(row.get("doubtful", False)),

@@ -10,6 +10,7 @@ from irp_kedro.core.cost import run_cost
 from irp_kedro.core.detection_metrics import by_defect_type, image_metrics, roc_curve
 from irp_kedro.core.evaluation import (
     audit_removals,
+    last_judges,
     nearly_removed,
     of_variants,
     rank_by_suspicion,
@@ -124,7 +125,7 @@ def map_judgement(
     blind = as_manifest(training_manifest)[["image_id", "digest"]]
     kept = sorted(set(blind["image_id"]) - set(gone))
     seen = Inspected(bank=feature_bank, patches=patch_bank, images=images, device=device)
-    return map_judgement(blind, kept, suspects, seen, settings)
+    return map_judgement(blind, kept, suspects, seen, settings, found_by=last_judges(removal_log))
 
 
 def audit(
