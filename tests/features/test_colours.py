@@ -25,28 +25,43 @@ def test_grey_has_no_colour_however_bright_or_rough_it_is(level: int, seed: int)
     assert not has_colour(colour_cells(grey))
 
 
-@pytest.mark.parametrize(("colour", "means"), [(RED, (1.0, 0.5)), (GREEN, (-1.0, 0.5)), (BLUE, (0.0, -1.0))])
-def test_a_plain_colour_has_its_place_on_both_axes_and_varies_nowhere(
+def half_and_half(colour: Any) -> torch.Tensor:
+    """Return a grey image whose right half has a colour: two cells of each."""
+    image = plain((0.5, 0.5, 0.5))
+    image[:, :, :, CELL:] = plain(colour)[:, :, :, CELL:]
+    return image
+
+
+@pytest.mark.parametrize(("colour", "means"), [(RED, (0.5, 0.25)), (GREEN, (-0.5, 0.25)), (BLUE, (0.0, -0.5))])
+def test_a_colour_has_its_place_on_both_axes_as_far_as_the_image_has_it_not_all_over(
     colour: Any, means: tuple[float, float]
 ) -> None:
-    cells = colour_cells(plain(colour))
+    cells = colour_cells(half_and_half(colour))
     assert cells.shape == (1, 4, 4)
-    for cell in cells[0].tolist():
-        assert cell == pytest.approx([*means, 0.0, 0.0])
+    grey, coloured, *_ = cells[0].tolist()
+    assert coloured == pytest.approx([*means, 0.0, 0.0])
+    assert grey == pytest.approx([-mean for mean in means] + [0.0, 0.0])
     assert has_colour(cells)
 
 
+@given(st.tuples(*[st.floats(0, 0.5)] * 3), st.integers(0, 9))
+def test_what_light_adds_all_over_is_no_colour_of_a_cell(light: tuple[float, ...], seed: int) -> None:
+    image = torch.from_numpy(np.random.default_rng(seed).random((1, 3, 32, 32))).float() / 2
+    lit = image + torch.tensor(light).view(1, 3, 1, 1)
+    torch.testing.assert_close(colour_cells(lit), colour_cells(image), atol=1e-5, rtol=0)
+
+
 def test_cells_lie_row_by_row() -> None:
-    image = torch.zeros(1, 3, 2 * CELL, 3 * CELL)[..., : 2 * CELL]
+    image = torch.zeros(1, 3, 2 * CELL, 2 * CELL)
     image[0, :, :CELL, CELL:] = torch.tensor(RED)[:, None, None]
-    assert colour_cells(image)[0, :, 0].tolist() == [0.0, 1.0, 0.0, 0.0]
+    assert colour_cells(image)[0, :, 0].tolist() == [-0.25, 0.75, -0.25, -0.25]
 
 
 def test_a_thin_stroke_shows_in_the_deviation_more_than_in_the_mean() -> None:
     stroke = plain((0.5, 0.5, 0.5))
     stroke[0, 0, 3, :CELL] = 1.0
     mean, *_, deviation, _ = colour_cells(stroke)[0, 0].tolist()
-    assert mean == pytest.approx(0.5 / CELL)
+    assert mean == pytest.approx(0.75 * 0.5 / CELL)  # less a quarter of it, of the image
     assert deviation == pytest.approx(0.5 * (1 / CELL * (1 - 1 / CELL)) ** 0.5)
     assert deviation > 3 * mean
 
@@ -64,6 +79,6 @@ def test_an_image_of_any_size_has_square_cells_that_cover_it(side: int, n_cells:
 
 def test_its_recipe_names_no_network_and_survives_being_written() -> None:
     recipe = colour_recipe(Preparation(crop="centre", size=64))
-    assert (recipe.crop, recipe.size, recipe.weights) == ("centre", 64, "")
+    assert (recipe.backbone, recipe.crop, recipe.size) == ("opponent_colours", "centre", 64)
     assert ExtractionRecipe.from_dict(recipe.as_dict()) == recipe
     assert recipe.digest() != colour_recipe(Preparation(crop="none", size=64)).digest()

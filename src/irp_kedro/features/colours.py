@@ -8,6 +8,7 @@ from irp_kedro.features.bank import ExtractionRecipe
 from irp_kedro.features.preparation import Preparation
 
 COLOURS = "opponent_colours"  # stands in a recipe where features of a network have its name
+DEFINITION = "1"  # in place of weights; another one wherever a cell comes to hold something else
 CELL = 16  # side, pixels
 
 
@@ -15,7 +16,8 @@ def colour_cells(images: Tensor) -> Tensor:
     """Return mean and deviation of two opponent colours in each cell, (n, n_cells, 4), the cells row by row.
 
     Red against green, and their mean against blue: whatever is grey has none of either, however bright it is.
-    The deviation knows a stroke that is too thin to move the mean.
+    The mean is that of the cell less that of the image, so that another light is no other colour; the deviation
+    knows a stroke that is too thin to move the mean.
 
     Args:
         images: (n, 3, side, side) in [0, 1].
@@ -25,7 +27,8 @@ def colour_cells(images: Tensor) -> Tensor:
     grid = max(1, images.shape[-1] // CELL)
     mean = functional.adaptive_avg_pool2d(opponents, grid)
     variance = functional.adaptive_avg_pool2d(opponents.square(), grid) - mean.square()
-    cells = torch.cat([mean, variance.clamp_min(0).sqrt()], dim=1)
+    apart = mean - mean.mean(dim=(2, 3), keepdim=True)
+    cells = torch.cat([apart, variance.clamp_min(0).sqrt()], dim=1)
     return cells.flatten(2).transpose(1, 2).float()
 
 
@@ -33,7 +36,7 @@ def colour_recipe(preparation: Preparation) -> ExtractionRecipe:
     """Return how prepared images become colours: no network, the image as it is."""
     return ExtractionRecipe(
         backbone=COLOURS,
-        weights="",
+        weights=DEFINITION,
         crop=preparation.crop,
         size=preparation.size,
         angles=(0.0,),
@@ -44,5 +47,5 @@ def colour_recipe(preparation: Preparation) -> ExtractionRecipe:
 
 
 def has_colour(features: Tensor) -> bool:
-    """Return whether any image has any; in a set of grey ones there is nothing to judge by."""
+    """Return whether any cell differs from its image; in a set of grey images there is nothing to judge by."""
     return bool((features != 0).any())
