@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from irp_kedro.detectors.patch_distances import (
     as_columns,
     in_parts,
+    kth_smallest,
     likeness_to,
     nearest,
     of_each,
@@ -40,9 +43,9 @@ def test_the_likeness_gives_the_squared_distance(tolerance: float, *, bfloat16: 
     patches, remembered = drawn(5, 8), drawn(3, 4, 8, seed=1)
     likeness = likeness_to(patches, as_columns(remembered, bfloat16=bfloat16)).float()
     squared = patches.square().sum(dim=1, keepdim=True) - 2 * likeness
-    torch.testing.assert_close(
-        squared, torch.cdist(patches, remembered.flatten(0, 1)).square(), atol=tolerance, rtol=0.02
-    )
+    first_of_each = remembered.transpose(0, 1).flatten(0, 1)
+    expected = torch.cdist(patches, first_of_each).square()
+    torch.testing.assert_close(squared, expected, atol=tolerance, rtol=0.02)
 
 
 def test_the_nearest_ones_are_other_images_and_never_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,3 +81,14 @@ def test_a_few_rows_at_a_time_give_what_all_give_at_once(n_rows: int) -> None:
 
     assert torch.equal(in_parts(product, values, factors, together=4), values * factors)
     assert max(sizes) <= 4
+
+
+@given(st.integers(1, 7), st.integers(0, 99), st.booleans())
+def test_the_kth_smallest_is_that_of_torch_copies_and_the_infinite_included(
+    k: int, seed: int, with_copies: bool
+) -> None:
+    values = torch.rand((3, 5, 7), generator=torch.Generator().manual_seed(seed))
+    values[0, 0, :3] = torch.inf
+    if with_copies:
+        values = (values * 3).round()
+    assert torch.equal(kth_smallest(values, k), values.kthvalue(k, dim=2).values)

@@ -28,3 +28,20 @@ def test_a_patch_that_is_remembered_is_no_distance_away() -> None:
     distance, patch = memory.nearest(remembered)
     assert distance[[0, 1, 2], :, [0, 1, 2]].max() < 0.01
     assert (patch[[0, 1, 2], :, [0, 1, 2]] == torch.arange(6)).all()
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+@pytest.mark.parametrize("per_image", [6, 300])
+def test_of_patches_that_are_equally_near_the_first_is_named(per_image: int, *, bfloat16: bool) -> None:
+    remembered = drawn(2, 3, 8)[:, torch.arange(per_image) % 3]
+    memory = RememberedPatches.of(remembered, np.arange(2), torch.arange(2), bfloat16=bfloat16)
+    _, patch = memory.nearest(remembered[:, :3])
+    assert patch[[0, 1], :, [0, 1]].tolist() == 2 * [[0, 1, 2]]
+
+
+def test_how_many_images_are_compared_at_a_time_changes_nothing() -> None:
+    memory = RememberedPatches.of(drawn(3, 6, 16), np.arange(3), torch.arange(3), bfloat16=True)
+    compared = drawn(4, 5, 16, seed=1)
+    together, alone = memory.nearest(compared), [memory.nearest(one) for one in compared.split(1)]
+    for whole, parts in zip(together, zip(*alone, strict=True), strict=True):
+        assert torch.equal(whole, torch.cat(parts))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,11 +50,12 @@ def of_each(values: Tensor, patches: Tensor) -> Tensor:
 
 
 def as_columns(remembered: Tensor, *, bfloat16: bool) -> Tensor:
-    """Return the remembered patches as columns, each with -|remembered|^2 / 2 below it.
+    """Return the remembered patches as columns, the first of each image, then the second of each, and so on.
 
+    Below each is -|remembered|^2 / 2. So ordered, the largest of an image's is sought among rows.
     bfloat16 is enough: distances rank, and are averaged. The half square takes two rows of it, coarse and rest.
     """
-    bank = remembered.flatten(0, 1)
+    bank = remembered.transpose(0, 1).flatten(0, 1)
     squares = bank.square().sum(dim=1, keepdim=True) / -2
     if not bfloat16:
         return torch.cat([bank, squares], dim=1).T
@@ -68,6 +70,15 @@ def likeness_to(patches: Tensor, columns: Tensor) -> Tensor:
     """
     ones = patches.new_ones((len(patches), len(columns) - patches.shape[1]))
     return torch.cat([patches, ones], dim=1).to(columns.dtype) @ columns
+
+
+def kth_smallest(values: Tensor, k: int) -> Tensor:
+    """Return the k-th smallest along the last dimension; ``k`` from 1."""
+    if values.device.type != "cpu":
+        return values.kthvalue(k, dim=-1).values
+    # NumPy selects with vector instructions: an eighth of the time of torch's.
+    partitioned = np.partition(values.numpy(), k - 1, axis=-1)
+    return torch.from_numpy(np.ascontiguousarray(partitioned[..., k - 1]))
 
 
 def apart(distance: Tensor, own: Tensor) -> Tensor:
@@ -97,6 +108,6 @@ def nearest(patches: Tensor, who: Tensor, others: Tensor, who_else: Tensor, rank
         distance = torch.cdist(some.flatten(0, 1), others.flatten(0, 1))
         distance = distance.view(len(some), some.shape[1], len(others), -1).amin(dim=3)
         distance = apart(distance, whose[:, None] == who_else[None, :])
-        return torch.stack([distance.kthvalue(k, dim=2).values for k in ranks], dim=1)
+        return torch.stack([kth_smallest(distance, k) for k in ranks], dim=1)
 
     return in_parts(at_ranks, patches, who, together=IMAGES_TOGETHER).transpose(0, 1)

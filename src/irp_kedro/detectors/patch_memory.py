@@ -18,7 +18,15 @@ from torch import Tensor
 from irp_kedro.core import seeding
 from irp_kedro.core.detector import Rows, Scores
 from irp_kedro.detectors.fingerprints import fingerprints
-from irp_kedro.detectors.patch_distances import TOGETHER, apart, in_parts, nearest, of_each, statistics
+from irp_kedro.detectors.patch_distances import (
+    TOGETHER,
+    apart,
+    in_parts,
+    kth_smallest,
+    nearest,
+    of_each,
+    statistics,
+)
 from irp_kedro.detectors.remembered_patches import RememberedPatches
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 from irp_kedro.errors import ParameterError
@@ -127,7 +135,7 @@ class PatchMemory:
         def farthest(rows: Tensor) -> Tensor:
             distance, _ = remembered.nearest(self._standardised(self.features[rows]))
             own = remembered.who[None, :] == self._who[rows][:, None]
-            return self._worst_of(apart(distance, own).kthvalue(nth, dim=2).values).values.mean(dim=1)
+            return self._worst_of(kth_smallest(apart(distance, own), nth)).values.mean(dim=1)
 
         return download(in_parts(farthest, upload(asked, self.features.device)).double())
 
@@ -204,14 +212,16 @@ class PatchMemory:
         kth = self._kth_distance(distance, patch)
         # All that are as near as the k-th, so that no order among equals matters.
         near = (distance <= kth[:, :, None]).float()
-        theirs = reach[torch.arange(len(reach), device=reach.device), patch.long()]
+        # One flat index of each remembered patch: several times as fast as one of two parts.
+        first = torch.arange(len(reach), device=reach.device) * reach.shape[1]
+        theirs = reach.flatten().index_select(0, (first + patch).flatten()).view(patch.shape)
         return kth - (theirs * near).sum(dim=2) / near.sum(dim=2).clamp_min(1)
 
     def _kth_distance(self, distance: Tensor, patch: Tensor) -> Tensor:
         """Return the distance of each patch to the k-th nearest reference image, (n, n_patches)."""
         n_reference = distance.shape[2]
         k = max(1, int(self.settings.patches.neighbours * n_reference))
-        kth = distance.kthvalue(k, dim=2).values
+        kth = kth_smallest(distance, k)
         # Copies of an image are no neighbours of it; where fewer than k others are left, the farthest counts.
         farthest = distance.masked_fill(distance.isinf(), 0).amax(dim=2)
         return torch.where(kth.isinf(), farthest, kth)
@@ -226,7 +236,7 @@ class PatchMemory:
         memory, reference, _ = self._fitted(reach=False)
         distance, patch = self._table(rows, patches)
         own = memory.who[reference][None, :] == self._who[rows][:, None]
-        return apart(distance[:, :, reference], own), patch[:, :, reference]
+        return apart(distance.index_select(2, reference), own), patch.index_select(2, reference)
 
     def _compare(self, rows: Tensor, patches: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return each patch's distance to the nearest patch of every remembered image, and which it is."""
