@@ -212,9 +212,9 @@ class PatchMemory:
         kth = self._kth_distance(distance, patch)
         # All that are as near as the k-th, so that no order among equals matters.
         near = (distance <= kth[:, :, None]).float()
-        # One flat index of each remembered patch: several times as fast as one of two parts.
-        first = torch.arange(len(reach), device=reach.device) * reach.shape[1]
-        theirs = reach.flatten().index_select(0, (first + patch).flatten()).view(patch.shape)
+        # A flat index of each remembered patch is several times as fast as one of two parts.
+        flat = torch.arange(len(reach), device=reach.device) * reach.shape[1] + patch
+        theirs = reach.flatten().index_select(0, flat.flatten()).view(patch.shape)
         return kth - (theirs * near).sum(dim=2) / near.sum(dim=2).clamp_min(1)
 
     def _kth_distance(self, distance: Tensor, patch: Tensor) -> Tensor:
@@ -242,9 +242,7 @@ class PatchMemory:
         """Return each patch's distance to the nearest patch of every remembered image, and which it is."""
         memory, _, _ = self._fitted(reach=False)
         compared = self._standardised(self.features[rows])
-        if patches is not None:
-            compared = of_each(compared, patches)
-        return memory.nearest(compared)
+        return memory.nearest(compared if patches is None else of_each(compared, patches))
 
     def _table(self, rows: Tensor, patches: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return what :meth:`_compare` gives, from the table of all images where that is kept."""
@@ -300,9 +298,3 @@ class FinePatchMemory(PatchMemory):
     """The same on shallower maps and a finer grid: small defects, and those of colour and texture."""
 
     registered = "fine_patch_memory"
-
-
-class ColourMemory(PatchMemory):
-    """The same on the colours of small cells, which need no network: stains and print of another colour."""
-
-    registered = "colour_memory"

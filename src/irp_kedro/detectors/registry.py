@@ -59,7 +59,7 @@ DETECTORS = {
         leaves_one_out=True,
     ),
     "colour_memory": Entry(
-        "irp_kedro.detectors.patch_memory:ColourMemory",
+        "irp_kedro.detectors.colour_memory:ColourMemory",
         features="colours",
         by_logarithm=False,
         leaves_one_out=True,
