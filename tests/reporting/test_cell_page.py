@@ -282,6 +282,18 @@ def test_the_page_says_whose_map_it_shows_and_whether_that_detector_decided() ->
     assert "There are no heat maps" in words(page_of())
 
 
+def test_the_page_says_whose_map_those_have_that_one_judge_alone_found() -> None:
+    by_colour, by_patches = (
+        shown(name, "removed", heat="x", heat_of=judge, heat_by_judge=True)
+        for name, judge in (("a", "colour_memory"), ("b", "patch_memory"))
+    )
+    judges = ["patch_memory", "gaussian", "colour_memory"]
+    told = words(page_of(gallery=[by_colour, by_patches], refinement={"judge": judges}))
+    assert "The heat map is that of patch_memory, a judge" in told
+    assert "What colour_memory alone found has the map of colour_memory." in told
+    assert "The score joins it with gaussian, which the map does not show" in told
+
+
 @pytest.mark.parametrize(("shown_ones", "listed"), [(1, ", of which 1 are shown here"), (2, "")])
 def test_images_in_doubt_are_marked_and_the_page_says_what_became_of_them(shown_ones: int, listed: str) -> None:
     gallery = [shown(name, "stayed", doubtful=True) for name in "bc"[:shown_ones]]

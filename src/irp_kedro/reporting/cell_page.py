@@ -165,13 +165,16 @@ def _whose_map(results: CellResults) -> str:
     shown = next((image for image in results.gallery if image.heat), None)
     if shown is None:
         return "There are no heat maps: evaluation.maps is none, or no detector of this run makes any."
-    others = [name for name in judges if name != shown.heat_of]
     if shown.heat_by_judge:
-        beside = (
-            f" The score joins it with {' and '.join(others)}, which the map does not show." if others else ""
-        )
+        # The first judge that scores places, and beside it whoever found an image apart from the others.
+        of = {image.heat_of for image in results.gallery if image.heat}
+        first, *apart = [name for name in judges if name in of] or [shown.heat_of]
+        others = [name for name in judges if name not in {first, *apart}]
+        beside = "".join(f" What {name} alone found has the map of {name}." for name in apart)
+        if others:
+            beside += f" The score joins it with {' and '.join(others)}, which the map does not show."
         return (
-            f"The heat map is that of {shown.heat_of}, a judge: bright where an image differs most from all "
+            f"The heat map is that of {first}, a judge: bright where an image differs most from all "
             f"other images that are in the set at the end.{beside}"
         )
     if shown.heat_of in judges:
