@@ -111,8 +111,11 @@ def test_the_page_of_a_pill_cell_opens_whole_and_shows_where_the_judge_saw_what_
     assert browser.parts_without_entry(page) == []
     (log,) = tmp_path.glob("05_model_input/*/iterative_refinement/removal_log.csv")
     removed = pd.read_csv(log).drop_duplicates("image_id", keep="last")
-    assert page.locator("#removed .card").count() == (removed["action"] == "removed").sum() > 0
+    removed = removed[removed["action"] == "removed"]
+    assert page.locator("#removed .card").count() == len(removed) > 0
     assert page.locator("#near .card").count() == 24
-    assert set(page.locator(".card .whose").all_inner_texts()) == {"Map: patch_memory, judge"}
+    shown = page.locator(".card .whose").all_inner_texts()
+    assert set(shown) == {"Map: patch_memory, judge", "Map: colour_memory, judge"}
+    assert shown.count("Map: colour_memory, judge") == (removed["judge"] == "colour_memory").sum()
     assert page.locator(".card .images").count() == page.locator(".card .whose").count()
     page.close()
