@@ -139,6 +139,11 @@ def test_colour_is_heard_apart_from_others_but_where_there_are_none(loader: Feat
     assert set(np.argsort(lone.judge(np.arange(N_IMAGES), cycle=1).together)[-2:]) == set(ODD)
 
 
+def test_a_panel_hears_nobody_apart(loader: FeatureLoader) -> None:
+    panel = panel_of(loop(threshold="mad", judge="patch_memory+gaussian+colour_memory"), loader)
+    assert [type(judge) for judge, _ in panel.judges] == [Apart, HeldOut]
+
+
 @pytest.mark.parametrize("threshold", ["false_discovery", "mad"])
 def test_of_grey_images_nobody_judges_the_colour(
     threshold: str, banks: dict[str, FeatureBank], loader: FeatureLoader, keep_features: Any

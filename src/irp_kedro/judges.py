@@ -81,7 +81,7 @@ def build_judge(
         settings: of the loop.
     """
     rule = settings.refinement
-    names = _with_something_to_see(settings.judges, features_of)
+    names = _heard(settings, features_of)
     judges = [_one_judge(name, detector, features_of, settings) for name in names]
     by_logarithm = [
         DETECTORS[name].by_logarithm and not (name == "differnet" and rule.score != "latent_energy")
@@ -96,17 +96,24 @@ def build_judge(
     return judges[0] if len(judges) == 1 else Panel(tuple(zip(judges, by_logarithm, strict=True)))
 
 
-def _with_something_to_see(
-    names: Sequence[str], features_of: Callable[[str], Tensor | ViewSource]
-) -> Sequence[str]:
-    """Return the judges without one of colour, where others are left and every image is grey."""
-    for name in names:
-        if DETECTORS[name].features == "colours" and len(names) > 1:
-            colours = features_of(name)
-            if isinstance(colours, Tensor) and not has_colour(colours):
-                logger.info("All images are grey: '%s' has no part in judging them", name)
-                return [other for other in names if other != name]
-    return names
+def _heard(settings: LoopSettings, features_of: Callable[[str], Tensor | ViewSource]) -> Sequence[str]:
+    """Return the judges without those apart that nobody hears, unless there are no others (decision 0046).
+
+    A panel is one opinion against one limit, so nobody can be apart from it; and grey images have no colours.
+    """
+    shared = [name for name in settings.judges if not DETECTORS[name].apart]
+    if not shared or len(shared) == len(settings.judges):
+        return settings.judges
+    if settings.refinement.threshold != "false_discovery":
+        return shared
+    return [name for name in settings.judges if name in shared or _sees_something(name, features_of(name))]
+
+
+def _sees_something(name: str, features: Tensor | ViewSource) -> bool:
+    if DETECTORS[name].features != "colours" or not isinstance(features, Tensor) or has_colour(features):
+        return True
+    logger.info("All images are grey: '%s' has no part in judging them", name)
+    return False
 
 
 def _one_judge(

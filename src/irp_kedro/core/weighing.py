@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from irp_kedro.core.detector import Scores
 from irp_kedro.core.judging import Opinions
 from irp_kedro.core.threshold import threshold
+from irp_kedro.core.variants import Mask
 from irp_kedro.parameters import RefinementParameters
-
-Mask = npt.NDArray[np.bool_]
 
 
 class Weighed(NamedTuple):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from irp_kedro.detectors.registry import DETECTORS
 from irp_kedro.reporting.cell_command import run_command
 from irp_kedro.reporting.cell_tables import (
     MAIN,
@@ -169,7 +170,7 @@ def _whose_map(results: CellResults) -> str:
         # The first judge that scores places, and beside it whoever found an image apart from the others.
         of = {image.heat_of for image in results.gallery if image.heat}
         first, *apart = [name for name in judges if name in of] or [shown.heat_of]
-        others = [name for name in judges if name not in {first, *apart}]
+        others = [name for name in judges if name not in {first, *apart} and not DETECTORS[name].apart]
         beside = "".join(f" What {name} alone found has the map of {name}." for name in apart)
         if others:
             beside += f" The score joins it with {' and '.join(others)}, which the map does not show."
