@@ -116,6 +116,7 @@ def _facts(model: TrainedDetector, recipe: ExtractionRecipe, plain: TrainedDetec
         "false_alarm_rate": model.config.get("false_alarm_rate"),
         "crop": recipe.crop,
         "size": recipe.size,
+        "aligned": recipe.aligned,
         "backbone": recipe.backbone,
     }
 

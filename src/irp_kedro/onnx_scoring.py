@@ -52,7 +52,7 @@ class OnnxScorer:
         facts = json.loads(stated)
         self.threshold = float(facts["threshold"])
         self.threshold_fits = facts["trained_in"] == "float32" or bool(facts.get("fit"))
-        self.preparation = Preparation(crop=facts["crop"], size=facts["size"])
+        self.preparation = Preparation(crop=facts["crop"], size=facts["size"], aligned=facts.get("aligned"))
 
     def score(self, pixels: Sequence[Pixels]) -> Scores:
         """Return the score of each prepared image, higher = more anomalous."""

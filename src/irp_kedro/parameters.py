@@ -51,6 +51,7 @@ class PreparationParameters(Group):
     """What happens to an image between disk and backbone."""
 
     crop: Literal["none", "centre"] = "none"
+    align: Literal["auto", "never", "always"] = "auto"
     size: Annotated[int, Field(ge=32, le=2048)] = 192
 
 
@@ -240,8 +241,7 @@ def result_digest(parameters: Parameters) -> str:
     """
     left_out = {"device", "data_root", "cell", "grid", "lineage", "calibration", "reporting"}
     tree = parameters.model_dump(mode="json", exclude=left_out)
-    for key in ("batch_views", "shard_images"):
-        del tree["features"][key]
+    del tree["features"]["batch_views"], tree["features"]["shard_images"]
     del tree["refinement"]["checkpoint_every"], tree["training"]["processes"]
     # A review counts by what it says, wherever it lies.
     tree["refinement"]["review"] = review_digest(parameters.refinement.review)

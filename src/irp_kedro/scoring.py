@@ -77,7 +77,7 @@ class SavedScorer:
         self.recipe = recipe_of(model)
         self.threshold = float(model.config["threshold"])
         self.threshold_fits = model.config.get("fit", True) is not None
-        self.preparation = Preparation(crop=self.recipe.crop, size=self.recipe.size)
+        self.preparation = self.recipe.preparation
         self.batch_views = batch_views
         self.together = max(1, batch_views // len(self.recipe.angles))
         self._device = resolve_device(device)

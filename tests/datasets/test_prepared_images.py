@@ -12,13 +12,17 @@ def dataset(tmp_path: Path) -> PreparedImagesDataset:
     return PreparedImagesDataset(filepath=(tmp_path / "cell" / "prepared_images.json").as_posix())
 
 
-def test_a_saved_set_comes_back_with_its_recipe(dataset: PreparedImagesDataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("aligned", [None, 1.1])
+def test_a_saved_set_comes_back_with_its_recipe(
+    aligned: float | None, dataset: PreparedImagesDataset, tmp_path: Path
+) -> None:
     # No pixel is touched: these files do not exist.
     paths = {"bb": tmp_path / "傷 1.png", "aa": tmp_path / "b" / "x y.png"}
-    dataset.save(PreparedImages(paths, Preparation(crop="centre", size=48)))
+    preparation = Preparation(crop="centre", size=48, aligned=aligned)
+    dataset.save(PreparedImages(paths, preparation))
     loaded = dataset.load()
     assert loaded.paths == paths
-    assert loaded.preparation == Preparation(crop="centre", size=48)
+    assert loaded.preparation == preparation
 
 
 def test_a_missing_file_names_the_pipeline_that_makes_it(dataset: PreparedImagesDataset) -> None:

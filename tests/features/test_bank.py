@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from irp_kedro.errors import IncompleteRunError
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, Features, FeatureStore
+from irp_kedro.features.preparation import Preparation
 
 RECIPE = ExtractionRecipe(
     backbone="efficientnet_lite0",
@@ -29,6 +30,7 @@ OTHERS = [
     replace(RECIPE, angles=(0.0,)),
     replace(RECIPE, scales=(1.0, 0.5)),
     replace(RECIPE, precision="bfloat16"),
+    replace(RECIPE, aligned=1.1),
 ]
 
 
@@ -113,6 +115,16 @@ def test_a_recipe_is_described_beside_its_shards(store: FeatureStore) -> None:
 
 def test_a_bank_reads_its_recipe_back(store: FeatureStore) -> None:
     assert filled(store, "12").read_recipe() == RECIPE
+
+
+def test_a_recipe_knows_the_preparation_of_its_images() -> None:
+    aligned = replace(RECIPE, aligned=1.1)
+    assert aligned.preparation == Preparation(crop="none", size=32, aligned=1.1)
+    assert ExtractionRecipe.from_dict(json.loads(json.dumps(aligned.as_dict()))) == aligned
+
+
+def test_a_recipe_of_images_as_they_were_taken_is_named_as_before_parts_were_laid_level() -> None:
+    assert "aligned" not in RECIPE.as_dict()
 
 
 def test_a_bank_whose_recipe_is_gone_says_so(tmp_path: Path) -> None:

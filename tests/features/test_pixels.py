@@ -32,7 +32,8 @@ def test_split(tmp_path: Path) -> pd.DataFrame:
         ("scratch", "anomalous", "scratch", str(tmp_path / "scratch.png")),
         ("stain", "anomalous", "stain", ""),
     ]
-    return pd.DataFrame(rows, columns=["image_id", "label", "defect_type", "mask_path"])
+    table = pd.DataFrame(rows, columns=["image_id", "label", "defect_type", "mask_path"])
+    return table.assign(path="not opened")
 
 
 def maps_of(*image_ids: str) -> AnomalyMaps:
@@ -79,5 +80,5 @@ def test_a_coarse_map_is_spread_over_the_image() -> None:
 def test_a_mask_goes_through_the_crop_of_its_image() -> None:
     wide = np.zeros((8, 16), dtype=bool)
     wide[:, :4] = True  # outside the centred square
-    assert not Preparation(crop="centre", size=8).prepare_mask(wide).any()
-    assert Preparation(crop="none", size=8).prepare_mask(wide)[:, :2].all()
+    assert not Preparation(crop="centre", size=8).prepare_mask(wide, of=Path("not opened")).any()
+    assert Preparation(crop="none", size=8).prepare_mask(wide, of=Path("not opened"))[:, :2].all()

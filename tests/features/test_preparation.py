@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from tests.features.test_pose import GROUND, METAL, apart, bolt
 
-from irp_kedro.features.preparation import Preparation, PreparedImages, as_rgb, centre_square
+from irp_kedro.features.preparation import Preparation, PreparedImages, as_rgb, centre_square, decode
 
 WHOLE = Preparation(crop="none", size=32)
 RED, GREEN = (255, 0, 0), (0, 255, 0)
@@ -120,3 +121,53 @@ def test_prepared_images_are_read_by_digest(tmp_path: Path) -> None:
     paths.clear()
     assert len(images) == 2
     assert images.read("bb")[0, 0].tolist() == list(GREEN)
+
+
+ALIGNED = Preparation(crop="none", size=64, aligned=0.8)
+
+
+@pytest.mark.parametrize("angle", [0, 33, 135, 250])
+def test_where_parts_are_laid_level_they_all_look_alike(angle: float, tmp_path: Path) -> None:
+    level = Image.fromarray(ALIGNED.read(saved(bolt(0), tmp_path / "level.png")))
+    laid = ALIGNED.read(saved(bolt(angle, centre=(95, 108)), tmp_path / "loose.png"))
+    assert (laid.shape, laid.dtype) == ((64, 64, 3), np.uint8)
+    assert apart(Image.fromarray(laid), level) < 5
+
+
+def test_a_part_outside_the_crop_does_not_count(tmp_path: Path) -> None:
+    wide = Image.new("RGB", (500, 200), GROUND)
+    wide.paste(bolt(60), (150, 0))
+    wide.paste(bolt(0), (320, 0))
+    path = saved(wide, tmp_path / "wide.png")
+    cropped = Preparation(crop="centre", size=64, aligned=0.8).read(path)
+    alone = ALIGNED.read(saved(bolt(60), tmp_path / "alone.png"))
+    assert apart(Image.fromarray(cropped), Image.fromarray(alone)) < 5
+
+
+def test_an_image_without_a_part_stays_upright_about_its_centre(tmp_path: Path) -> None:
+    image = Image.new("RGB", (100, 100), GROUND)
+    image.paste((90, 90, 90), (30, 30, 70, 70))
+    laid = ALIGNED.read(saved(image, tmp_path / "square.png"))
+    inside = laid[..., 0] < 145
+    assert inside[17:47, 17:47].all()  # 40 of the 80 pixels that 64 show
+    assert inside.sum() <= 34 * 34
+
+
+@pytest.mark.parametrize("crop", ["none", "centre"])
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_mask_is_laid_with_the_part_of_its_image(crop: str, suffix: str, tmp_path: Path) -> None:
+    image = Image.new("RGB", (900, 800), GROUND)
+    image.paste(bolt(-70, scale=4), (50, 0))
+    path = saved(image, tmp_path / f"bolt.{suffix}")
+    preparation = Preparation(crop=crop, size=64, aligned=0.8)
+    mask = np.asarray(image.convert("L")) < 130
+    marked, seen = preparation.prepare_mask(mask, of=path), preparation.read(path)[..., 0] < 130
+    assert marked.shape == (64, 64)
+    assert (marked & seen).sum() > 0.9 * (marked | seen).sum()
+
+
+def test_an_image_is_decoded_whole_and_a_jpeg_no_smaller_than_needed(tmp_path: Path) -> None:
+    image = Image.new("RGB", (800, 600), METAL)
+    assert decode(saved(image, tmp_path / "a.png"), "none", 100).size == (800, 600)
+    assert decode(saved(image, tmp_path / "a.png"), "centre", 100).size == (600, 600)
+    assert decode(saved(image, tmp_path / "a.jpg"), "none", 100).size == (200, 150)

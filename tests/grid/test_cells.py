@@ -173,7 +173,8 @@ def test_levels_seeds_and_methods_share_a_bank_and_sets_do_not(cells_of: CellsOf
     one = cells_of(axes={"contamination.level": [0.0, 0.3], "training.epochs": [24, 30]}, seeds=[0, 1])
     assert len({cell.banks for cell in one}) == 1
     assert len({cell.banks for cell in cells_of(axes={"set": SETS})}) == 2
-    assert len({cell.banks for cell in cells_of(axes={"views.bank": [8, 9]})}) == 2
+    for key, values in {"views.bank": [8, 9], "preparation.align": ["auto", "never"]}.items():
+        assert len({cell.banks for cell in cells_of(axes={key: values})}) == 2
 
 
 def test_patches_are_a_bank_of_their_own_beside_the_one_that_all_share(cells_of: CellsOf) -> None:

@@ -1,11 +1,15 @@
 import logging
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.features.test_pose import bolt
 
-from irp_kedro.errors import ReviewError, SourceError
+from irp_kedro.errors import ParameterError, ReviewError, SourceError
+from irp_kedro.features.preparation import Preparation
 from irp_kedro.parameters import DatasetParameters, PreparationParameters, SampleParameters
 from irp_kedro.pipelines.ingestion.nodes import prepare_images, read_images, read_review
 from irp_kedro.pipelines.ingestion.pipeline import create_pipeline
@@ -47,6 +51,52 @@ def test_a_crop_says_how_many_masks_it_loses(tmp_path: Path, caplog: pytest.LogC
     with caplog.at_level(logging.INFO):
         prepare_images(manifest, PreparationParameters(crop="centre", size=32), read_review(manifest, ""))
     assert "loses 1 of 2 defect masks" in caplog.text
+
+
+LOOSE, PLACED = range(0, 360, 30), range(-6, 6)
+
+
+def prepared_bolts(folder: Path, train: Iterable[int], test: Iterable[int], align: Any) -> Preparation:
+    """Prepare images of bolts at the given angles, in degrees."""
+    for split, angles in (("train", train), ("test", test)):
+        (folder / "bolt" / split / "good").mkdir(parents=True)
+        for angle in angles:
+            bolt(angle, centre=(100 + (split == "test"), 100)).save(
+                folder / "bolt" / split / "good" / f"{angle}.png"
+            )
+    asked = DatasetParameters(name="mvtec_ad", path=str(folder), product_class="bolt")
+    manifest = read_images(folder, asked, SAMPLE, "drop")
+    preparation = PreparationParameters(size=32, align=align)
+    return prepare_images(manifest, preparation, read_review(manifest, "")).preparation
+
+
+def test_parts_at_any_angle_are_laid_level_in_a_square_that_holds_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        preparation = prepared_bolts(tmp_path, LOOSE, PLACED, "auto")
+    assert preparation.aligned == pytest.approx(0.63, abs=0.03)  # 120 of 200 pixels, and 6 % to spare
+    assert "12 of 12 training images show one long part" in caplog.text
+    assert "every part is laid level" in caplog.text
+
+
+def test_parts_that_lie_alike_stay_as_they_were_taken_however_test_images_lie(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        assert prepared_bolts(tmp_path, PLACED, LOOSE, "auto").aligned is None
+    assert "stay as they were taken" in caplog.text
+
+
+def test_laying_level_can_be_refused_and_demanded(tmp_path: Path) -> None:
+    assert prepared_bolts(tmp_path / "refused", LOOSE, PLACED, "never").aligned is None
+    assert prepared_bolts(tmp_path / "demanded", PLACED, LOOSE, "always").aligned is not None
+
+
+def test_a_demand_to_lay_level_what_has_no_long_part_names_the_way_out(tmp_path: Path) -> None:
+    manifest = read_images(tmp_path, DatasetParameters(), SAMPLE, "drop")
+    with pytest.raises(ParameterError, match=r"only 0 of 3 training images .* auto or never"):
+        prepare_images(manifest, PreparationParameters(align="always"), read_review(manifest, ""))
 
 
 def test_a_review_of_images_that_the_source_does_not_have_ends_the_run(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from irp_kedro.datasets.saved_scorer import read_saved, training_images
 from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.features.bank import FeatureStore
 from irp_kedro.features.extraction import ExtractionPlan, extract
-from irp_kedro.features.preparation import Preparation, PreparedImages
+from irp_kedro.features.preparation import PreparedImages
 from irp_kedro.scoring import recipe_of
 from irp_kedro.strategies import score_images
 
@@ -147,7 +147,7 @@ def scores_by_the_bank(model: TrainedDetector, folder: Path, store: Path) -> dic
     """Return the scores of a folder the long way: a feature bank of its own, the detector bound to that."""
     recipe = recipe_of(model)
     paths = {hashlib.md5(path.read_bytes()).hexdigest(): path for path in folder.iterdir()}  # noqa: S324 - DVC's
-    images = PreparedImages(paths, Preparation(crop=recipe.crop, size=recipe.size))
+    images = PreparedImages(paths, recipe.preparation)
     plan = ExtractionPlan(
         backbone=recipe.backbone,
         scales=recipe.scales,

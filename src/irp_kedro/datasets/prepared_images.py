@@ -1,6 +1,7 @@
 """``prepared_images``: where each image lies and how it is prepared; pixels are made when asked for."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,13 @@ class PreparedImagesDataset(AbstractDataset[PreparedImages, PreparedImages]):
                 f"No prepared images at '{self._filepath}'. Run: kedro run --pipelines ingestion"
             )
         recipe = json.loads(self._filepath.read_text(encoding="utf-8"))
-        paths = {digest: Path(path) for digest, path in recipe["paths"].items()}
-        return PreparedImages(paths, Preparation(crop=recipe["crop"], size=recipe["size"]))
+        paths = {digest: Path(path) for digest, path in recipe.pop("paths").items()}
+        return PreparedImages(paths, Preparation(**recipe))
 
     def save(self, data: PreparedImages) -> None:
         """Write the recipe."""
         recipe = {
-            "crop": data.preparation.crop,
-            "size": data.preparation.size,
+            **asdict(data.preparation),
             "paths": {digest: path.as_posix() for digest, path in data.paths.items()},
         }
         write_json(self._filepath, recipe)

@@ -11,7 +11,7 @@ from irp_kedro.datasets.image_reading import DECODE_ERRORS
 from irp_kedro.datasets.model import read_model
 from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.errors import ModelError
-from irp_kedro.features.preparation import Pixels, Preparation
+from irp_kedro.features.preparation import Pixels
 from irp_kedro.onnx_scoring import OnnxScorer
 from irp_kedro.scoring import SavedScorer, Scorer, in_float32, recipe_of, scores_in_float32
 
@@ -71,8 +71,7 @@ def fitting_images(model: TrainedDetector, path: Path, others: Sequence[Path] = 
         return []
     paths = others or training_images(path)
     chosen = [paths[number * len(paths) // FITTED_ON] for number in range(FITTED_ON)] if paths else []
-    recipe = recipe_of(model)
-    preparation = Preparation(crop=recipe.crop, size=recipe.size)
+    preparation = recipe_of(model).preparation
     found = []
     for image in dict.fromkeys(chosen):
         with suppress(*DECODE_ERRORS):

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from irp_kedro.errors import IncompleteRunError
+from irp_kedro.features.preparation import Preparation
 
 Features = npt.NDArray[np.float16]
 
@@ -37,6 +38,7 @@ class ExtractionRecipe:
         precision: arithmetic of the backbone.
         patch_levels: feature maps that are kept by position instead of pooled; 0 pools them all.
         patch_skip: deepest maps that are left out of them.
+        aligned: of the preparation; ``None``: images as they were taken.
     """
 
     backbone: str
@@ -48,10 +50,13 @@ class ExtractionRecipe:
     precision: str
     patch_levels: int = 0
     patch_skip: int = 0
+    aligned: float | None = None
 
     def as_dict(self) -> dict[str, object]:
-        """Return plain values; recipes of pooled features look as they did before there were patches."""
+        """Return plain values; recipes look as they did before there were patches, or parts laid level."""
         values = asdict(self)
+        if self.aligned is None:
+            del values["aligned"]
         if not self.patch_levels:
             del values["patch_levels"], values["patch_skip"]
         return values
@@ -63,6 +68,11 @@ class ExtractionRecipe:
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
         return cls(**plain)
+
+    @property
+    def preparation(self) -> Preparation:
+        """How a file becomes the pixels that features are taken from."""
+        return Preparation(crop=self.crop, size=self.size, aligned=self.aligned)
 
     def digest(self) -> str:
         """Return 16 hex digits that identify the recipe."""

@@ -39,6 +39,7 @@ def colour_recipe(preparation: Preparation) -> ExtractionRecipe:
         weights=DEFINITION,
         crop=preparation.crop,
         size=preparation.size,
+        aligned=preparation.aligned,
         angles=(0.0,),
         scales=(1.0,),
         precision="float32",

@@ -102,6 +102,7 @@ def extract(
         weights=backbone.weights_digest(),
         crop=images.preparation.crop,
         size=images.preparation.size,
+        aligned=images.preparation.aligned,
         angles=tuple(even_angles(plan.n_views)),
         scales=plan.scales,
         precision=precision,

@@ -1,7 +1,8 @@
 """Anomaly maps against masks: one comparison a pixel of the prepared image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ def measure_pixels(
     by_type: dict[str, PixelHistogram] = {}
     mapped = test[test["image_id"].isin(set(maps.image_ids))]
     for row in mapped.to_dict("records"):
-        mask = _mask(row["label"], row["mask_path"], preparation, read_mask)
+        mask = _mask(row, preparation, read_mask)
         if mask is not None:
             name = row["defect_type"] if row["label"] == ANOMALOUS else ""
             by_type.setdefault(name, PixelHistogram()).add(resized(maps.of(row["image_id"]), mask.shape), mask)
@@ -56,12 +57,12 @@ def resized(anomaly_map: npt.NDArray[np.float32], shape: Sequence[int]) -> npt.N
     return np.asarray(grid, dtype=np.float32)
 
 
-def _mask(label: str, path: str, preparation: Preparation, read: Callable[[Path], Mask]) -> Mask | None:
-    if label == NORMAL:
+def _mask(row: Mapping[Any, Any], preparation: Preparation, read: Callable[[Path], Mask]) -> Mask | None:
+    if row["label"] == NORMAL:
         return np.zeros((preparation.size, preparation.size), dtype=np.bool_)
-    if label != ANOMALOUS or not path:
+    if row["label"] != ANOMALOUS or not row["mask_path"]:
         return None
-    mask = preparation.prepare_mask(read(Path(path)))
+    mask = preparation.prepare_mask(read(Path(row["mask_path"])), of=Path(row["path"]))
     return mask if mask.any() else None
 
 

@@ -56,6 +56,7 @@ class GridCell:
             "dataset": told.dataset.model_dump(),
             "sample": told.sample.model_dump() if told.dataset.name == "sample" else None,
             "crop": told.preparation.crop,
+            "align": told.preparation.align,
             "backbone": told.backbone,
             "precision": told.features.precision,
         }

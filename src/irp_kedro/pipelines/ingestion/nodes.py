@@ -1,6 +1,7 @@
 """Nodes of ``ingestion``."""
 
 import logging
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,12 @@ from typing import Any
 import pandas as pd
 
 from irp_kedro.core.manifest import as_manifest
+from irp_kedro.errors import ParameterError
 from irp_kedro.parameters import DatasetParameters, PreparationParameters, SampleParameters
 
 logger = logging.getLogger(__name__)
+
+LOOKED_AT = 64  # training images, to tell how their parts lie
 
 
 def read_images(
@@ -47,7 +51,7 @@ def read_review(manifest: pd.DataFrame, review: str | None) -> pd.DataFrame:
 
 
 def prepare_images(manifest: pd.DataFrame, preparation: PreparationParameters, review: pd.DataFrame) -> Any:
-    """State how every image is cropped and resized, and how many defect masks the crop loses.
+    """State how every image is cropped, laid level and resized, and how many defect masks the crop loses.
 
     The review is an input so that one that cannot be honoured ends the run here, before features are extracted.
     """
@@ -62,4 +66,31 @@ def prepare_images(manifest: pd.DataFrame, preparation: PreparationParameters, r
     else:
         logger.info("The crop (%s) keeps a part of all %d defect masks.", preparation.crop, total)
     paths = {digest: Path(path) for digest, path in zip(checked["digest"], checked["path"], strict=True)}
-    return PreparedImages(paths, Preparation(crop=preparation.crop, size=preparation.size))
+    aligned = _aligned(checked, preparation)
+    return PreparedImages(paths, Preparation(crop=preparation.crop, size=preparation.size, aligned=aligned))
+
+
+def _aligned(manifest: pd.DataFrame, preparation: PreparationParameters) -> float | None:
+    """Return the side of the square in which parts are laid level; ``None``: images stay as they were taken.
+
+    Training images alone decide, whatever their labels.
+    """
+    if preparation.align == "never":
+        return None
+    from irp_kedro.features.pose import FOUND_ON, PartsSeen
+    from irp_kedro.features.preparation import decode
+
+    training = manifest[manifest["split"] == "train"].sort_values("digest")
+    looked_at = training["path"].iloc[:: math.ceil(len(training) / LOOKED_AT)]
+    parts = PartsSeen.among(decode(Path(path), preparation.crop, FOUND_ON) for path in looked_at)
+    told = f"{parts.n_clear} of {parts.n_images} training images show one long part before an even background"
+    if preparation.align == "always" and not parts.in_every_image:
+        raise ParameterError(
+            f"preparation.align = always, but only {told}, so there is nothing to lay level in the others; "
+            "set preparation.align to auto or never."
+        )
+    if not parts.in_every_image or not (parts.at_any_angle or preparation.align == "always"):
+        logger.info("align: images stay as they were taken; %s (parallel: %.2f of 1).", told, parts.alike)
+        return None
+    logger.info("align: %s (parallel: %.2f of 1); every part is laid level.", told, parts.alike)
+    return parts.side

@@ -1,0 +1,204 @@
+"""Parts that lie at any angle are laid level: where the part of an image lies, and how those of a set do.
+
+Coordinates are pixels of the image from its upper left corner, x to the right and y down (decision 0047).
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from skimage.filters import threshold_otsu
+from skimage.measure import label
+
+Points = npt.NDArray[np.floating]
+
+FOUND_ON = 160  # longer side of the reduced image in which a part is looked for, pixels
+RIM = 2  # width of the frame that shows the background there, pixels
+
+# One part before an even background: most of what is no background, in one piece that the frame hardly cuts.
+IN_ONE_PIECE = 0.8
+CUT_BY_FRAME = 0.02
+SMALLEST = 0.01  # of the image
+ROUNDEST = 0.7  # variance across over variance along: what is rounder has no axis to lay level
+
+# A set of such parts: nearly every image shows one, and they do not all lie alike.
+SHOWN_IN = 0.9
+ALIKE = 0.9
+LONGEST = 0.98  # quantile of the lengths that the common square holds; a few may be longer, and are cut
+SPARE = 1.06
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pose:
+    """Where a part lies.
+
+    Attributes:
+        centre: (x, y) half-way along the part and half-way across it.
+        angle: degrees from the x axis, clockwise on the screen, of its long axis towards the lighter end.
+        length: extent along that axis, pixels.
+        clear: whether there is no doubt which part: one piece, before a background that fills the frame.
+    """
+
+    centre: tuple[float, float]
+    angle: float
+    length: float
+    clear: bool
+
+    @classmethod
+    def as_taken(cls, image: Image.Image) -> Self:
+        """Return the pose that leaves an image upright about its own centre."""
+        return cls(
+            centre=(image.width / 2, image.height / 2), angle=0.0, length=float(max(image.size)), clear=False
+        )
+
+
+def find_pose(image: Image.Image) -> Pose | None:
+    """Return how the largest part before the background lies; ``None`` where there is none, or it is round.
+
+    The background is the median colour of the frame; what differs more than by Otsu's threshold is part.
+
+    Args:
+        image: RGB.
+    """
+    reduction = min(1.0, FOUND_ON / max(image.size))
+    size = [max(1, round(side * reduction)) for side in image.size]
+    pixels = np.asarray(image.resize((size[0], size[1]), Image.Resampling.BOX), dtype=np.float64)
+    if min(pixels.shape[:2]) <= 2 * RIM:
+        return None
+    frame = np.ones(pixels.shape[:2], dtype=np.bool_)
+    frame[RIM:-RIM, RIM:-RIM] = False
+    difference = np.abs(pixels - np.median(pixels[frame], axis=0)).max(axis=2)
+    if difference.min() == difference.max():
+        return None
+    foreground = difference > threshold_otsu(difference)
+    pieces = label(foreground)
+    part = pieces == 1 + np.bincount(pieces[foreground])[1:].argmax()
+    one_piece = part.sum() >= IN_ONE_PIECE * foreground.sum()
+    clear = bool(one_piece and part.mean() >= SMALLEST and part[frame].mean() <= CUT_BY_FRAME)
+    return _along_its_axis(np.argwhere(part)[:, ::-1] + 0.5, size[0] / image.width, clear=clear)
+
+
+def _along_its_axis(points: Points, reduction: float, *, clear: bool) -> Pose | None:
+    """Return the pose of a part, ``None`` for a round one, from (x, y) of its pixels in the reduced image."""
+    if len(points) < 2:
+        return None
+    middle = points.mean(axis=0)
+    variances, axes = np.linalg.eigh(np.cov((points - middle).T))
+    if variances[0] > ROUNDEST * variances[1]:
+        return None
+    axis = axes[:, 1]
+    along = (points - middle) @ axis
+    if (along**3).sum() < 0:  # the thinner end reaches out farther
+        axis, along = -axis, -along
+    across = (points - middle) @ np.array([-axis[1], axis[0]])
+    halfway, aside = (along.min() + along.max()) / 2, (across.min() + across.max()) / 2
+    centre = (middle + halfway * axis + aside * np.array([-axis[1], axis[0]])) / reduction
+    return Pose(
+        centre=(float(centre[0]), float(centre[1])),
+        angle=math.degrees(math.atan2(axis[1], axis[0])),
+        length=float(along.max() - along.min()) / reduction,
+        clear=clear,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartsSeen:
+    """What some images of a set say about the parts they show.
+
+    Attributes:
+        n_images: how many were looked at.
+        n_clear: how many of them show one clear part with a long axis.
+        alike: length of the mean direction of these axes, angles doubled: 1 where all are parallel, near 0
+            where they lie at any angle.
+        longest: length that nearly every part stays below, in longer sides of its image.
+    """
+
+    n_images: int
+    n_clear: int
+    alike: float
+    longest: float
+
+    @classmethod
+    def among(cls, images: Iterable[Image.Image]) -> Self:
+        """Look for a part in each image (RGB), whatever its label."""
+        n_images, directions, lengths = 0, [], []
+        for image in images:
+            n_images += 1
+            pose = find_pose(image)
+            if pose is not None and pose.clear:
+                directions.append(np.exp(2j * math.radians(pose.angle)))
+                lengths.append(pose.length / max(image.size))
+        return cls(
+            n_images=n_images,
+            n_clear=len(lengths),
+            alike=float(abs(np.mean(directions))) if directions else 1.0,
+            longest=float(np.quantile(lengths, LONGEST)) if lengths else 0.0,
+        )
+
+    @property
+    def in_every_image(self) -> bool:
+        """Whether all images but a few show one."""
+        return self.n_clear > 0 and self.n_clear >= SHOWN_IN * self.n_images
+
+    @property
+    def at_any_angle(self) -> bool:
+        """Whether they do not all lie alike."""
+        return self.alike < ALIKE
+
+    @property
+    def side(self) -> float:
+        """Side of a square that holds nearly every part, in longer sides of its image."""
+        return round(SPARE * self.longest, 3)
+
+
+def lay_level(image: Image.Image, pose: Pose, *, side: float, size: int, blend: bool = True) -> Image.Image:
+    """Return a square of an image, its part level in the middle with the heavier end to the left.
+
+    Args:
+        image: RGB, or one channel.
+        pose: of its part.
+        side: of the square in the image, pixels; beyond the image its edge goes on, that of a mask does not.
+        size: side of the square that comes out, pixels.
+        blend: False takes the nearest pixel, for masks.
+    """
+    if not blend:
+        return _turned(image, pose, side, size, Image.Resampling.NEAREST)
+    finer = 2 * size  # turned at twice the size and then halved, so that no line is skipped
+    if side > finer:
+        image, pose, side = _reduced(image, pose, side, finer / side)
+    return _turned(image, pose, side, finer, Image.Resampling.BICUBIC).reduce(2)
+
+
+def _turned(
+    image: Image.Image, pose: Pose, side: float, size: int, resampling: Image.Resampling
+) -> Image.Image:
+    step, turn = side / size, math.radians(pose.angle)
+    cosine, sine = step * math.cos(turn), step * math.sin(turn)
+    x, y = pose.centre
+    reach = side / math.sqrt(2) + 2  # of the square's corners
+    left, top = _beyond(reach - x), _beyond(reach - y)
+    right, bottom = _beyond(x + reach - image.width), _beyond(y + reach - image.height)
+    pixels = np.asarray(image)
+    margins = [(top, bottom), (left, right), (0, 0)][: pixels.ndim]
+    mode: Literal["edge", "constant"] = "constant" if resampling is Image.Resampling.NEAREST else "edge"
+    padded = Image.fromarray(np.pad(pixels, margins, mode=mode))
+    # What lies at (u, v) of the square: centre + turned (u - middle, v - middle).
+    middle = size / 2
+    across = (cosine, -sine, x + left - (cosine - sine) * middle)
+    down = (sine, cosine, y + top - (sine + cosine) * middle)
+    return padded.transform((size, size), Image.Transform.AFFINE, (*across, *down), resampling)
+
+
+def _beyond(distance: float) -> int:
+    return max(0, math.ceil(distance))
+
+
+def _reduced(image: Image.Image, pose: Pose, side: float, reduction: float) -> tuple[Image.Image, Pose, float]:
+    size = (max(1, round(image.width * reduction)), max(1, round(image.height * reduction)))
+    smaller = image.resize(size, Image.Resampling.BILINEAR)
+    centre = (pose.centre[0] * reduction, pose.centre[1] * reduction)
+    return smaller, replace(pose, centre=centre, length=pose.length * reduction), side * reduction

@@ -1,0 +1,154 @@
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from irp_kedro.features.pose import PartsSeen, Pose, find_pose, lay_level
+
+SIDE = 200
+GROUND, METAL = (200, 205, 200), (60, 60, 70)
+
+
+def bolt(angle: float, *, centre: tuple[float, float] = (100, 100), scale: float = 1.0) -> Image.Image:
+    """Return a bolt whose shaft points ``angle`` degrees clockwise from the x axis, away from its head."""
+    image = Image.new("RGB", (round(SIDE * scale),) * 2, GROUND)
+    draw = ImageDraw.Draw(image)
+    head = [(-60, -20), (-40, -20), (-40, 20), (-60, 20)]
+    shaft = [(-40, -8), (60, -8), (60, 8), (-40, 8)]
+    for outline in (head, shaft):
+        draw.polygon([turned(point, angle, centre, scale) for point in outline], fill=METAL)
+    return image
+
+
+def turned(
+    point: tuple[float, float], angle: float, centre: tuple[float, float], scale: float
+) -> tuple[float, float]:
+    cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    x, y = point
+    return (scale * (centre[0] + cosine * x - sine * y), scale * (centre[1] + sine * x + cosine * y))
+
+
+def found(image: Image.Image) -> Pose:
+    pose = find_pose(image)
+    assert pose is not None
+    return pose
+
+
+def apart(one: Image.Image, other: Image.Image) -> float:
+    """Return the mean difference of two images, of 255."""
+    return float(np.abs(np.asarray(one).astype(float) - np.asarray(other).astype(float)).mean())
+
+
+@settings(deadline=None)
+@given(angle=st.floats(-180, 180), x=st.floats(80, 120), y=st.floats(80, 120))
+def test_a_part_is_found_where_and_as_it_was_drawn(angle: float, x: float, y: float) -> None:
+    pose = found(bolt(angle, centre=(x, y)))
+    assert pose.clear
+    assert math.dist(pose.centre, (x, y)) < 3
+    assert abs((pose.angle - angle + 180) % 360 - 180) < 3  # head and shaft are told apart
+    assert pose.length == pytest.approx(120, abs=5)
+
+
+@pytest.mark.parametrize("scale", [0.5, 4])
+def test_a_pose_is_in_pixels_of_its_image_whatever_its_size(scale: float) -> None:
+    pose = found(bolt(30, scale=scale))
+    assert math.dist(pose.centre, (100 * scale, 100 * scale)) < 3 * scale
+    assert pose.length == pytest.approx(120 * scale, rel=0.05)
+
+
+@settings(deadline=None, max_examples=25)
+@given(angle=st.floats(-180, 180), x=st.floats(80, 120), y=st.floats(80, 120))
+def test_a_part_laid_level_looks_like_one_that_lay_level(angle: float, x: float, y: float) -> None:
+    level = lay_level(bolt(0), found(bolt(0)), side=160, size=64)
+    image = bolt(angle, centre=(x, y))
+    assert apart(lay_level(image, found(image), side=160, size=64), level) < 5
+
+
+def test_the_heavier_end_lies_to_the_left() -> None:
+    image = bolt(77)
+    dark = np.asarray(lay_level(image, found(image), side=160, size=64))[..., 0] < 130
+    columns = dark.sum(axis=0)
+    assert columns[:20].max() > 1.5 * columns[30:].max()
+
+
+@pytest.mark.parametrize("scale", [1, 5])
+def test_a_large_image_is_laid_as_its_small_twin(scale: float) -> None:
+    image = bolt(40, scale=scale)
+    laid = lay_level(image, found(image), side=160 * scale, size=48)
+    small = bolt(40)
+    assert laid.size == (48, 48)
+    assert apart(laid, lay_level(small, found(small), side=160, size=48)) < 4
+
+
+def test_beyond_the_image_its_edge_goes_on_and_that_of_a_mask_does_not() -> None:
+    pose = Pose(centre=(16, 16), angle=45, length=32, clear=True)
+    white = Image.new("RGB", (32, 32), (255, 255, 255))
+    assert np.asarray(lay_level(white, pose, side=64, size=16)).min() >= 254
+    marked = np.asarray(lay_level(white.convert("L"), pose, side=64, size=16, blend=False))
+    assert marked[8, 8] == 255
+    assert marked[0, 0] == 0
+
+
+def disc() -> Image.Image:
+    image = Image.new("RGB", (SIDE, SIDE), GROUND)
+    ImageDraw.Draw(image).ellipse((60, 60, 140, 140), fill=METAL)
+    return image
+
+
+def two_bolts() -> Image.Image:
+    return Image.fromarray(np.minimum(bolt(0, centre=(100, 40)), bolt(0, centre=(100, 160))))
+
+
+def texture() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [Image.new("RGB", (SIDE, SIDE), GROUND), disc(), Image.new("RGB", (4, 90)), Image.new("RGB", (1, 1))],
+    ids=["nothing", "a disc", "a strip", "a pixel"],
+)
+def test_what_has_no_long_axis_has_no_pose(image: Image.Image) -> None:
+    assert find_pose(image) is None
+
+
+@pytest.mark.parametrize(
+    "image", [two_bolts(), texture(), bolt(45, centre=(30, 30))], ids=["two parts", "texture", "a part cut off"]
+)
+def test_what_may_be_another_part_is_not_clear(image: Image.Image) -> None:
+    pose = find_pose(image)
+    assert pose is None or not pose.clear
+
+
+def bolts(angles: Iterable[float]) -> list[Image.Image]:
+    return [bolt(angle) for angle in angles]
+
+
+def test_parts_at_any_angle_are_told_from_parts_that_lie_alike() -> None:
+    loose, placed = PartsSeen.among(bolts(range(0, 360, 30))), PartsSeen.among(bolts(range(-6, 6)))
+    assert (loose.in_every_image, loose.at_any_angle) == (True, True)
+    assert (placed.in_every_image, placed.at_any_angle) == (True, False)
+
+
+def test_parts_that_lie_both_ways_round_lie_alike() -> None:
+    assert not PartsSeen.among(bolts([0, 180] * 4)).at_any_angle
+
+
+def test_a_few_images_without_a_clear_part_do_not_matter_and_many_do() -> None:
+    angles = range(0, 360, 18)
+    assert PartsSeen.among([*bolts(angles), texture(), disc()]).in_every_image
+    assert not PartsSeen.among([*bolts(angles), *[disc()] * 4]).in_every_image
+
+
+def test_no_image_at_all_shows_no_part() -> None:
+    nobody = PartsSeen.among([])
+    assert (nobody.in_every_image, nobody.at_any_angle, nobody.side) == (False, False, 0.0)
+
+
+def test_the_common_square_holds_the_part_with_a_little_to_spare() -> None:
+    seen = PartsSeen.among(bolts(range(0, 360, 45)))
+    assert 120 / SIDE < seen.side < 1.2 * 120 / SIDE
