@@ -66,6 +66,12 @@ class Surfaces:
         return replace(model, config={**model.config, **stored})
 
     @staticmethod
+    def aligned(model: TrainedDetector, side: float) -> TrainedDetector:
+        """Return a model whose images were laid level."""
+        recipe = {**model.config["recipe"], "aligned": side}
+        return replace(model, config={**model.config, "recipe": recipe})
+
+    @staticmethod
     def stating(model: TrainedDetector, *, features: str, training: str) -> TrainedDetector:
         """Return a model that states to be trained in other arithmetic than it was."""
         settings = model.config["settings"]

@@ -113,6 +113,12 @@ def test_the_file_says_what_a_user_must_know(surfaces: Any, exported: Callable[[
     assert [file.name for file in path.parent.iterdir()] == ["model.onnx"]
 
 
+def test_the_file_of_a_model_of_parts_laid_level_lays_new_ones_level(surfaces: Any, tmp_path: Path) -> None:
+    write_onnx(surfaces.aligned(surfaces.trained("gaussian"), 1.1), tmp_path / "model.onnx")
+    found = open_scorer(tmp_path / "model.onnx", "cpu", 8).preparation
+    assert found == Preparation(crop="none", size=64, aligned=1.1)
+
+
 def test_the_threshold_of_a_model_trained_in_bfloat16_is_fitted_and_the_file_says_by_how_much(
     surfaces: Any, new_images: np.ndarray, tmp_path: Path
 ) -> None:

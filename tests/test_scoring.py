@@ -49,6 +49,11 @@ def test_the_model_knows_preparation_and_threshold(surfaces: Any) -> None:
     assert scorer.together == 2  # 8 views at a time, 4 an image
 
 
+def test_a_model_of_parts_laid_level_lays_new_ones_level(surfaces: Any) -> None:
+    model = surfaces.aligned(surfaces.trained("gaussian"), 1.1)
+    assert SavedScorer(model, "cpu").preparation == Preparation(crop="none", size=64, aligned=1.1)
+
+
 @pytest.mark.parametrize("name", ["differnet", "gaussian", "patch_memory"])
 def test_the_map_of_an_odd_image_is_hot_and_that_of_a_normal_one_is_not(name: str, surfaces: Any) -> None:
     scorer = SavedScorer(surfaces.trained(name), "cpu")

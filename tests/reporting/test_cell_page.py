@@ -104,6 +104,7 @@ def page_of(
     review: pd.DataFrame = REVIEW,
     n_tested: int = 8,
     history: pd.DataFrame = HISTORY,
+    aligned: bool = False,
     **raw: Any,
 ) -> str:
     measured = {name: metrics(labelled=labelled, n_tested=n_tested) for name in STRATEGIES}
@@ -124,6 +125,7 @@ def page_of(
             gallery=[shown("a", "removed"), shown("b", "stayed")] if gallery is None else gallery,
             review=review,
             figures=figures,
+            aligned=aligned,
         )
     )
 
@@ -246,6 +248,11 @@ def test_an_image_that_only_the_judge_of_colour_found_says_so() -> None:
 def test_defects_from_another_acquisition_are_named_where_the_set_has_them(dataset: str, told: bool) -> None:
     page = page_of(dataset={"name": dataset})
     assert ("photographed with the test images" in words(page)) is told
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_the_page_says_that_parts_were_laid_level_where_they_were(aligned: bool) -> None:
+    assert ("Every part is laid level before" in words(page_of(aligned=aligned))) is aligned
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pytest
 
 from irp_kedro.datasets.sources import SourceRequest, find_source
 from irp_kedro.datasets.validation import validate_images
-from irp_kedro.parameters import SampleParameters
+from irp_kedro.parameters import PreparationParameters, SampleParameters
+from irp_kedro.pipelines.ingestion.nodes import prepare_images
 
 pytestmark = pytest.mark.realdata
 
@@ -26,26 +27,29 @@ def real_data() -> Path:
 
 
 @pytest.mark.parametrize(
-    ("source", "folder", "product_class", "counts"),
+    ("source", "folder", "counts", "loose"),
     [
-        ("mvtec_ad", "mvtec_ad", "pill", (267, 0, 26, 141)),
-        ("mvtec_ad", "mvtec_ad", "screw", (320, 0, 41, 119)),
-        ("ksdd2", "kolektorsdd_in_ksdd2_layout", "", (223, 33, 110, 17)),
+        (("mvtec_ad", "pill"), "mvtec_ad", (267, 0, 26, 141), False),
+        (("mvtec_ad", "screw"), "mvtec_ad", (320, 0, 41, 119), True),
+        (("ksdd2", ""), "kolektorsdd_in_ksdd2_layout", (223, 33, 110, 17), False),
     ],
 )
-def test_every_real_image_is_valid_and_counted(
-    real_data: Path, source: str, folder: str, product_class: str, counts: tuple[int, ...]
+def test_every_real_image_is_valid_and_counted_and_screws_alone_are_laid_level(
+    real_data: Path, source: tuple[str, str], folder: str, counts: tuple[int, ...], loose: bool
 ) -> None:
+    name, product_class = source
     request = SourceRequest(
         path=real_data / folder, product_class=product_class, raw=real_data, sample=SampleParameters()
     )
-    manifest = validate_images(find_source(source).read(request), on_duplicate="error", progress=False)
+    manifest = validate_images(find_source(name).read(request), on_duplicate="error", progress=False)
     found = [
         int(((manifest["split"] == split) & (manifest["label"] == label)).sum())
         for split in ("train", "test")
         for label in ("normal", "anomalous")
     ]
     assert tuple(found) == counts
+    prepared = prepare_images(manifest, PreparationParameters(), pd.DataFrame())
+    assert (prepared.preparation.aligned is not None) == loose
 
 
 @pytest.mark.parametrize(

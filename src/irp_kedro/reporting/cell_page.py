@@ -31,6 +31,10 @@ ACQUISITION = (
     "The injected defects were photographed with the test images, not with the training images. Part of what "
     "sets them apart may be how they were photographed, so that a removal is easier here than on a line."
 )
+LAID_LEVEL = (
+    "Every part is laid level before judges and detector see it, as it is shown here: how a part lay when its "
+    "image was taken decides nothing."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,7 @@ class CellResults:
         gallery: images to look at.
         review: decisions that this run honoured; maybe none.
         figures: by catalog name.
+        aligned: whether parts were laid level.
     """
 
     summary: pd.DataFrame
@@ -58,6 +63,7 @@ class CellResults:
     gallery: Sequence[GalleryImage]
     review: pd.DataFrame
     figures: Mapping[str, Any]
+    aligned: bool
 
 
 def cell_page(results: CellResults) -> str:
@@ -131,6 +137,8 @@ def _notes(results: CellResults) -> list[dict[str, str]]:
     notes = []
     if results.parameters["dataset"]["name"] == "mvtec_ad":
         notes.append({"text": ACQUISITION, "entry": "cell_parameters"})
+    if results.aligned:
+        notes.append({"text": LAID_LEVEL, "entry": "prepared_images"})
     if len(results.review):
         counts = results.review["decision"].value_counts()
         told = ", ".join(f"{count} {decision}" for decision, count in counts.items())

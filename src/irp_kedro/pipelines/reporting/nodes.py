@@ -118,6 +118,7 @@ def write_cell_page(
     lineage: pd.DataFrame,
     gallery: list[Any],
     review: pd.DataFrame,
+    prepared_images: Any,
     **named: Any,
 ) -> str:
     """Return this cell's report as one HTML file.
@@ -129,6 +130,7 @@ def write_cell_page(
         lineage: records of its snapshots.
         gallery: images to look at.
         review: decisions that this run honoured.
+        prepared_images: say whether parts were laid level.
         named: ``STRATEGY_metrics``, ``STRATEGY_types``, ``oracle_metrics``, and figures by catalog name.
     """
     from irp_kedro.reporting.cell_page import CellResults, cell_page
@@ -145,6 +147,7 @@ def write_cell_page(
         gallery=gallery,
         review=review,
         figures=named,
+        aligned=prepared_images.preparation.aligned is not None,
     )
     return cell_page(results)
 

@@ -100,6 +100,7 @@ def _cell_nodes() -> list[Node]:
                     entry: entry
                     for entry in ("summary_table", "cell_parameters", "gallery", "review", *CELL_FIGURES)
                 },
+                "prepared_images": "prepared_images",
                 **{entry: f"{MAIN}_{entry}" for entry in ("cycle_history", "lineage")},
                 **{f"{name}_metrics": f"{name}_metrics" for name in MEASURED},
                 **{f"{name}_types": f"{name}_metrics_by_type" for name in STRATEGIES},
