@@ -1,7 +1,7 @@
 """What tests of several rooms need."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from PIL import Image
 
 from irp_kedro.detectors.registry import detector_type
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
+from irp_kedro.features.alignment import Alignment
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, FeatureStore
 from irp_kedro.features.extraction import ExtractionPlan, extract
 from irp_kedro.features.preparation import Preparation, PreparedImages
@@ -66,9 +67,9 @@ class Surfaces:
         return replace(model, config={**model.config, **stored})
 
     @staticmethod
-    def aligned(model: TrainedDetector, side: float) -> TrainedDetector:
+    def aligned(model: TrainedDetector, alignment: Alignment) -> TrainedDetector:
         """Return a model whose images were laid level."""
-        recipe = {**model.config["recipe"], "aligned": side}
+        recipe = {**model.config["recipe"], "aligned": asdict(alignment)}
         return replace(model, config={**model.config, "recipe": recipe})
 
     @staticmethod

@@ -14,6 +14,7 @@ import torch
 from irp_kedro.datasets.saved_scorer import open_scorer
 from irp_kedro.errors import ModelError
 from irp_kedro.exporting import ScoreGraph, write_onnx
+from irp_kedro.features.alignment import Alignment
 from irp_kedro.features.bank import ExtractionRecipe
 from irp_kedro.features.preparation import Preparation
 from irp_kedro.features.views import rotate
@@ -25,6 +26,7 @@ onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
 CPU = torch.device("cpu")
+LEVEL = Alignment(side=1.1, heading="AAAA")
 TOLERANCE = 1e-4
 NAMES = ("differnet", "gaussian", "patch_memory", "fine_patch_memory")
 # Writing one takes seconds. Gaussian has another quick test, and fine patches are patches.
@@ -114,9 +116,9 @@ def test_the_file_says_what_a_user_must_know(surfaces: Any, exported: Callable[[
 
 
 def test_the_file_of_a_model_of_parts_laid_level_lays_new_ones_level(surfaces: Any, tmp_path: Path) -> None:
-    write_onnx(surfaces.aligned(surfaces.trained("gaussian"), 1.1), tmp_path / "model.onnx")
+    write_onnx(surfaces.aligned(surfaces.trained("gaussian"), LEVEL), tmp_path / "model.onnx")
     found = open_scorer(tmp_path / "model.onnx", "cpu", 8).preparation
-    assert found == Preparation(crop="none", size=64, aligned=1.1)
+    assert found == Preparation(crop="none", size=64, aligned=LEVEL)
 
 
 def test_the_threshold_of_a_model_trained_in_bfloat16_is_fitted_and_the_file_says_by_how_much(

@@ -10,11 +10,13 @@ import pytest
 from irp_kedro.datasets.model import read_model, write_model
 from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.errors import ModelError, ParameterError
+from irp_kedro.features.alignment import Alignment
 from irp_kedro.features.preparation import Preparation
 from irp_kedro.scoring import SavedScorer, in_float32, recipe_of, scores_in_float32
 from irp_kedro.strategies import score_images
 
 ON_PATCHES = ["patch_memory", "fine_patch_memory", "colour_memory", "soft_patch"]
+LEVEL = Alignment(side=1.1, heading="AAAA")
 KINDS = ["differnet", "gaussian", *ON_PATCHES, "isolation_forest"]
 
 
@@ -50,8 +52,8 @@ def test_the_model_knows_preparation_and_threshold(surfaces: Any) -> None:
 
 
 def test_a_model_of_parts_laid_level_lays_new_ones_level(surfaces: Any) -> None:
-    model = surfaces.aligned(surfaces.trained("gaussian"), 1.1)
-    assert SavedScorer(model, "cpu").preparation == Preparation(crop="none", size=64, aligned=1.1)
+    model = surfaces.aligned(surfaces.trained("gaussian"), LEVEL)
+    assert SavedScorer(model, "cpu").preparation == Preparation(crop="none", size=64, aligned=LEVEL)
 
 
 @pytest.mark.parametrize("name", ["differnet", "gaussian", "patch_memory"])

@@ -6,6 +6,7 @@ The graph calculates in float32, whatever the backbone ran in when the features 
 import json
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -116,7 +117,7 @@ def _facts(model: TrainedDetector, recipe: ExtractionRecipe, plain: TrainedDetec
         "false_alarm_rate": model.config.get("false_alarm_rate"),
         "crop": recipe.crop,
         "size": recipe.size,
-        "aligned": recipe.aligned,
+        "aligned": asdict(recipe.aligned) if recipe.aligned else None,
         "backbone": recipe.backbone,
     }
 

@@ -4,6 +4,7 @@ import pytest
 from kedro.io import DatasetError
 
 from irp_kedro.datasets.prepared_images import PreparedImagesDataset
+from irp_kedro.features.alignment import Alignment
 from irp_kedro.features.preparation import Preparation, PreparedImages
 
 
@@ -12,9 +13,9 @@ def dataset(tmp_path: Path) -> PreparedImagesDataset:
     return PreparedImagesDataset(filepath=(tmp_path / "cell" / "prepared_images.json").as_posix())
 
 
-@pytest.mark.parametrize("aligned", [None, 1.1])
+@pytest.mark.parametrize("aligned", [None, Alignment(side=1.1, heading="AAAA")])
 def test_a_saved_set_comes_back_with_its_recipe(
-    aligned: float | None, dataset: PreparedImagesDataset, tmp_path: Path
+    aligned: Alignment | None, dataset: PreparedImagesDataset, tmp_path: Path
 ) -> None:
     # No pixel is touched: these files do not exist.
     paths = {"bb": tmp_path / "傷 1.png", "aa": tmp_path / "b" / "x y.png"}

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irp_kedro.errors import IncompleteRunError
+from irp_kedro.features.alignment import Alignment
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, Features, FeatureStore
 from irp_kedro.features.preparation import Preparation
 
@@ -22,6 +23,7 @@ RECIPE = ExtractionRecipe(
     scales=(1.0,),
     precision="float32",
 )
+LEVEL = Alignment(side=1.1, heading="AAAA")
 OTHERS = [
     replace(RECIPE, backbone="alexnet"),
     replace(RECIPE, weights="f" * 16),
@@ -30,7 +32,7 @@ OTHERS = [
     replace(RECIPE, angles=(0.0,)),
     replace(RECIPE, scales=(1.0, 0.5)),
     replace(RECIPE, precision="bfloat16"),
-    replace(RECIPE, aligned=1.1),
+    replace(RECIPE, aligned=LEVEL),
 ]
 
 
@@ -118,8 +120,8 @@ def test_a_bank_reads_its_recipe_back(store: FeatureStore) -> None:
 
 
 def test_a_recipe_knows_the_preparation_of_its_images() -> None:
-    aligned = replace(RECIPE, aligned=1.1)
-    assert aligned.preparation == Preparation(crop="none", size=32, aligned=1.1)
+    aligned = replace(RECIPE, aligned=LEVEL)
+    assert aligned.preparation == Preparation(crop="none", size=32, aligned=LEVEL)
     assert ExtractionRecipe.from_dict(json.loads(json.dumps(aligned.as_dict()))) == aligned
 
 

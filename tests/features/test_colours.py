@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from irp_kedro.features.alignment import Alignment
 from irp_kedro.features.bank import ExtractionRecipe
 from irp_kedro.features.colours import CELL, colour_cells, colour_recipe, has_colour
 from irp_kedro.features.preparation import Preparation
@@ -81,5 +82,6 @@ def test_its_recipe_names_no_network_and_survives_being_written() -> None:
     recipe = colour_recipe(Preparation(crop="centre", size=64))
     assert (recipe.backbone, recipe.crop, recipe.size) == ("opponent_colours", "centre", 64)
     assert ExtractionRecipe.from_dict(recipe.as_dict()) == recipe
-    others = Preparation(crop="none", size=64), Preparation(crop="centre", size=64, aligned=1.1)
+    level = Alignment(side=1.1, heading="AAAA")
+    others = Preparation(crop="none", size=64), Preparation(crop="centre", size=64, aligned=level)
     assert recipe.digest() not in {colour_recipe(other).digest() for other in others}

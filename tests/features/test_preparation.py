@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.features.test_pose import GROUND, METAL, apart, bolt
 
+from irp_kedro.features.alignment import PartsSeen
 from irp_kedro.features.preparation import Preparation, PreparedImages, as_rgb, centre_square, decode
 
 WHOLE = Preparation(crop="none", size=32)
@@ -123,7 +125,8 @@ def test_prepared_images_are_read_by_digest(tmp_path: Path) -> None:
     assert images.read("bb")[0, 0].tolist() == list(GREEN)
 
 
-ALIGNED = Preparation(crop="none", size=64, aligned=0.8)
+BOLTS = replace(PartsSeen.among(bolt(angle) for angle in range(0, 360, 30)).alignment, side=0.8)
+ALIGNED = Preparation(crop="none", size=64, aligned=BOLTS)
 
 
 @pytest.mark.parametrize("angle", [0, 33, 135, 250])
@@ -139,7 +142,7 @@ def test_a_part_outside_the_crop_does_not_count(tmp_path: Path) -> None:
     wide.paste(bolt(60), (150, 0))
     wide.paste(bolt(0), (320, 0))
     path = saved(wide, tmp_path / "wide.png")
-    cropped = Preparation(crop="centre", size=64, aligned=0.8).read(path)
+    cropped = Preparation(crop="centre", size=64, aligned=BOLTS).read(path)
     alone = ALIGNED.read(saved(bolt(60), tmp_path / "alone.png"))
     assert apart(Image.fromarray(cropped), Image.fromarray(alone)) < 5
 
@@ -159,7 +162,7 @@ def test_a_mask_is_laid_with_the_part_of_its_image(crop: str, suffix: str, tmp_p
     image = Image.new("RGB", (900, 800), GROUND)
     image.paste(bolt(-70, scale=4), (50, 0))
     path = saved(image, tmp_path / f"bolt.{suffix}")
-    preparation = Preparation(crop=crop, size=64, aligned=0.8)
+    preparation = Preparation(crop=crop, size=64, aligned=BOLTS)
     mask = np.asarray(image.convert("L")) < 130
     marked, seen = preparation.prepare_mask(mask, of=path), preparation.read(path)[..., 0] < 130
     assert marked.shape == (64, 64)

@@ -75,7 +75,8 @@ def test_parts_at_any_angle_are_laid_level_in_a_square_that_holds_them(
 ) -> None:
     with caplog.at_level(logging.INFO):
         preparation = prepared_bolts(tmp_path, LOOSE, PLACED, "auto")
-    assert preparation.aligned == pytest.approx(0.63, abs=0.03)  # 120 of 200 pixels, and 6 % to spare
+    assert preparation.aligned is not None
+    assert preparation.aligned.side == pytest.approx(0.63, abs=0.03)  # 120 of 200 pixels, and 6 % to spare
     assert "12 of 12 training images show one long part" in caplog.text
     assert "every part is laid level" in caplog.text
 

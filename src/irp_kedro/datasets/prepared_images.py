@@ -7,6 +7,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from irp_kedro.features.alignment import Alignment
 from irp_kedro.features.preparation import Preparation, PreparedImages
 from irp_kedro.writing import write_json
 
@@ -36,6 +37,8 @@ class PreparedImagesDataset(AbstractDataset[PreparedImages, PreparedImages]):
             )
         recipe = json.loads(self._filepath.read_text(encoding="utf-8"))
         paths = {digest: Path(path) for digest, path in recipe.pop("paths").items()}
+        if recipe["aligned"]:
+            recipe["aligned"] = Alignment(**recipe["aligned"])
         return PreparedImages(paths, Preparation(**recipe))
 
     def save(self, data: PreparedImages) -> None:

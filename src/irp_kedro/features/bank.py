@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from irp_kedro.errors import IncompleteRunError
+from irp_kedro.features.alignment import Alignment
 from irp_kedro.features.preparation import Preparation
 
 Features = npt.NDArray[np.float16]
@@ -50,7 +51,7 @@ class ExtractionRecipe:
     precision: str
     patch_levels: int = 0
     patch_skip: int = 0
-    aligned: float | None = None
+    aligned: Alignment | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values; recipes look as they did before there were patches, or parts laid level."""
@@ -67,6 +68,8 @@ class ExtractionRecipe:
         plain: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
+        if plain.get("aligned"):
+            plain["aligned"] = Alignment(**plain["aligned"])
         return cls(**plain)
 
     @property

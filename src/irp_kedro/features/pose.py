@@ -1,10 +1,9 @@
-"""Parts that lie at any angle are laid level: where the part of an image lies, and how those of a set do.
+"""Where the part of an image lies, and the image with it laid level (decision 0047).
 
-Coordinates are pixels of the image from its upper left corner, x to the right and y down (decision 0047).
+Coordinates are pixels of the image from its upper left corner, x to the right and y down.
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
@@ -24,12 +23,6 @@ IN_ONE_PIECE = 0.8
 CUT_BY_FRAME = 0.02
 SMALLEST = 0.01  # of the image
 ROUNDEST = 0.7  # variance across over variance along: what is rounder has no axis to lay level
-
-# A set of such parts: nearly every image shows one, and they do not all lie alike.
-SHOWN_IN = 0.9
-ALIKE = 0.9
-LONGEST = 0.98  # quantile of the lengths that the common square holds; a few may be longer, and are cut
-SPARE = 1.06
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +44,12 @@ class Pose:
     @classmethod
     def as_taken(cls, image: Image.Image) -> Self:
         """Return the pose that leaves an image upright about its own centre."""
-        return cls(
-            centre=(image.width / 2, image.height / 2), angle=0.0, length=float(max(image.size)), clear=False
-        )
+        centre = (image.width / 2, image.height / 2)
+        return cls(centre=centre, angle=0.0, length=float(max(image.size)), clear=False)
+
+    def the_other_way_round(self) -> Self:
+        """Return the pose of the same part with its ends taken for each other."""
+        return replace(self, angle=self.angle + 180)
 
 
 def find_pose(image: Image.Image) -> Pose | None:
@@ -103,56 +99,6 @@ def _along_its_axis(points: Points, reduction: float, *, clear: bool) -> Pose | 
         length=float(along.max() - along.min()) / reduction,
         clear=clear,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class PartsSeen:
-    """What some images of a set say about the parts they show.
-
-    Attributes:
-        n_images: how many were looked at.
-        n_clear: how many of them show one clear part with a long axis.
-        alike: length of the mean direction of these axes, angles doubled: 1 where all are parallel, near 0
-            where they lie at any angle.
-        longest: length that nearly every part stays below, in longer sides of its image.
-    """
-
-    n_images: int
-    n_clear: int
-    alike: float
-    longest: float
-
-    @classmethod
-    def among(cls, images: Iterable[Image.Image]) -> Self:
-        """Look for a part in each image (RGB), whatever its label."""
-        n_images, directions, lengths = 0, [], []
-        for image in images:
-            n_images += 1
-            pose = find_pose(image)
-            if pose is not None and pose.clear:
-                directions.append(np.exp(2j * math.radians(pose.angle)))
-                lengths.append(pose.length / max(image.size))
-        return cls(
-            n_images=n_images,
-            n_clear=len(lengths),
-            alike=float(abs(np.mean(directions))) if directions else 1.0,
-            longest=float(np.quantile(lengths, LONGEST)) if lengths else 0.0,
-        )
-
-    @property
-    def in_every_image(self) -> bool:
-        """Whether all images but a few show one."""
-        return self.n_clear > 0 and self.n_clear >= SHOWN_IN * self.n_images
-
-    @property
-    def at_any_angle(self) -> bool:
-        """Whether they do not all lie alike."""
-        return self.alike < ALIKE
-
-    @property
-    def side(self) -> float:
-        """Side of a square that holds nearly every part, in longer sides of its image."""
-        return round(SPARE * self.longest, 3)
 
 
 def lay_level(image: Image.Image, pose: Pose, *, side: float, size: int, blend: bool = True) -> Image.Image:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from irp_kedro.features.pose import Pose, find_pose, lay_level
+from irp_kedro.features.alignment import Alignment
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -21,19 +21,18 @@ class Preparation:
     Attributes:
         crop: ``none`` keeps the whole image; ``centre`` keeps the centred square of the shorter side.
         size: side of the square that comes out, pixels. Without a crop, the aspect ratio is not kept.
-        aligned: where every part is laid level (:mod:`irp_kedro.features.pose`), the side of the square it is
-            laid in, in longer sides of its cropped image; ``None`` leaves images as they were taken.
+        aligned: how the part of each cropped image is laid level; ``None`` leaves images as they were taken.
     """
 
     crop: str
     size: int
-    aligned: float | None = None
+    aligned: Alignment | None = None
 
     def read(self, path: Path) -> Pixels:
         """Return the image at ``path`` as (size, size, 3) uint8 RGB."""
         if self.aligned is not None:
-            image = self._decoded(path)
-            return np.asarray(self._laid(image, _pose_of(image)))
+            image = self._decoded(path, self.aligned)
+            return np.asarray(self.aligned.lay(image, self.aligned.pose_of(image), self.size))
         with Image.open(path) as image:
             # Decoders that can shrink while they decode (JPEG) need not hold the full image.
             image.draft("RGB", (self.size, self.size))
@@ -51,20 +50,14 @@ class Preparation:
         image = Image.fromarray(mask.astype(np.uint8) * 255)
         box = centre_square(*image.size) if self.crop == "centre" else None
         if self.aligned is not None:
-            shown = self._decoded(of)
+            shown = self._decoded(of, self.aligned)
             alike = image.resize(shown.size, Image.Resampling.NEAREST, box=box)
-            return np.asarray(self._laid(alike, _pose_of(shown), blend=False)) > 0
+            return np.asarray(self.aligned.lay(alike, self.aligned.pose_of(shown), self.size, blend=False)) > 0
         resized = image.resize((self.size, self.size), Image.Resampling.NEAREST, box=box)
         return np.asarray(resized) > 0
 
-    def _decoded(self, path: Path) -> Image.Image:
-        """Return the cropped image, at least as large as is needed to lay its part level."""
-        needed = math.ceil(2 * self.size / (self.aligned or 1.0))
-        return decode(path, self.crop, needed)
-
-    def _laid(self, image: Image.Image, pose: Pose, *, blend: bool = True) -> Image.Image:
-        side = (self.aligned or 1.0) * max(image.size)
-        return lay_level(image, pose, side=side, size=self.size, blend=blend)
+    def _decoded(self, path: Path, aligned: Alignment) -> Image.Image:
+        return decode(path, self.crop, math.ceil(2 * self.size / aligned.side))
 
 
 def decode(path: Path, crop: str, needed: int) -> Image.Image:
@@ -73,10 +66,6 @@ def decode(path: Path, crop: str, needed: int) -> Image.Image:
         image.draft("RGB", (needed, needed))
         box = centre_square(*image.size) if crop == "centre" else None
         return as_rgb(image).crop(box)
-
-
-def _pose_of(image: Image.Image) -> Pose:
-    return find_pose(image) or Pose.as_taken(image)
 
 
 def centre_square(width: int, height: int) -> tuple[int, int, int, int]:

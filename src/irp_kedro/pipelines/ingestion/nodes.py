@@ -70,14 +70,15 @@ def prepare_images(manifest: pd.DataFrame, preparation: PreparationParameters, r
     return PreparedImages(paths, Preparation(crop=preparation.crop, size=preparation.size, aligned=aligned))
 
 
-def _aligned(manifest: pd.DataFrame, preparation: PreparationParameters) -> float | None:
-    """Return the side of the square in which parts are laid level; ``None``: images stay as they were taken.
+def _aligned(manifest: pd.DataFrame, preparation: PreparationParameters) -> Any:
+    """Return how parts are laid level; ``None``: images stay as they were taken.
 
     Training images alone decide, whatever their labels.
     """
     if preparation.align == "never":
         return None
-    from irp_kedro.features.pose import FOUND_ON, PartsSeen
+    from irp_kedro.features.alignment import PartsSeen
+    from irp_kedro.features.pose import FOUND_ON
     from irp_kedro.features.preparation import decode
 
     training = manifest[manifest["split"] == "train"].sort_values("digest")
@@ -93,4 +94,4 @@ def _aligned(manifest: pd.DataFrame, preparation: PreparationParameters) -> floa
         logger.info("align: images stay as they were taken; %s (parallel: %.2f of 1).", told, parts.alike)
         return None
     logger.info("align: %s (parallel: %.2f of 1); every part is laid level.", told, parts.alike)
-    return parts.side
+    return parts.alignment
