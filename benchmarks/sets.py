@@ -65,7 +65,7 @@ def is_anomalous(manifest: pd.DataFrame) -> Any:
 
 
 def prepared(manifest: pd.DataFrame, parameters: Parameters) -> PreparedImages:
-    """Return the images of a manifest, as the backbone sees them."""
+    """Return the images of a manifest as the backbone sees them, parts not laid level."""
     paths = {digest: Path(path) for digest, path in zip(manifest["digest"], manifest["path"], strict=True)}
     return PreparedImages(
         paths, Preparation(crop=parameters.preparation.crop, size=parameters.preparation.size)

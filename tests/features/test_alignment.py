@@ -15,6 +15,9 @@ def bolts(angles: Iterable[float]) -> list[Image.Image]:
     return [bolt(angle) for angle in angles]
 
 
+LEVEL = PartsSeen.among(bolts(range(0, 360, 30))).alignment
+
+
 def pin(angle: float, *, light: float = 0.0, seed: int = 0) -> Image.Image:
     """Return a pin whose ends are alike, with a print near one of them, in noise and under light from above."""
     image = Image.new("RGB", (SIDE, SIDE), GROUND)
@@ -61,8 +64,7 @@ def test_the_common_square_holds_the_part_with_a_little_to_spare() -> None:
 @settings(deadline=None, max_examples=25)
 @given(angle=st.floats(-180, 180))
 def test_bolts_lie_with_the_lighter_end_to_the_right(angle: float) -> None:
-    alignment = PartsSeen.among(bolts(range(0, 360, 30))).alignment
-    assert abs((alignment.pose_of(bolt(angle)).angle - angle + 180) % 360 - 180) < 3
+    assert abs((LEVEL.pose_of(bolt(angle)).angle - angle + 180) % 360 - 180) < 3
 
 
 @pytest.mark.parametrize("light", [0.0, 0.2])
@@ -82,14 +84,19 @@ def test_parts_with_nothing_to_tell_their_ends_apart_are_laid_level_all_the_same
 
 
 def test_an_image_without_a_part_stays_upright() -> None:
-    alignment = PartsSeen.among(bolts(range(0, 360, 30))).alignment
-    pose = alignment.pose_of(disc())
+    pose = LEVEL.pose_of(disc())
     assert (pose.centre, pose.angle, pose.clear) == ((SIDE / 2, SIDE / 2), 0.0, False)
 
 
+@settings(deadline=None, max_examples=60)
+@given(width=st.integers(1, 90), height=st.integers(1, 90), levels=st.integers(1, 4), seed=st.integers(0, 99))
+def test_whatever_an_image_shows_a_square_comes_out(width: int, height: int, levels: int, seed: int) -> None:
+    pixels = 60 * np.random.default_rng(seed).integers(0, levels, (height, width, 3), dtype=np.uint8)
+    assert laid(LEVEL, Image.fromarray(pixels)).size == (64, 64)
+
+
 def test_an_alignment_is_what_was_written_of_it() -> None:
-    alignment = PartsSeen.among(bolts(range(0, 360, 30))).alignment
-    again = Alignment(side=alignment.side, heading=alignment.heading)
-    assert again == alignment
-    assert apart(laid(again, bolt(200)), laid(alignment, bolt(200))) == 0
-    assert len(alignment.heading) < 2000
+    again = Alignment(side=LEVEL.side, heading=LEVEL.heading)
+    assert again == LEVEL
+    assert apart(laid(again, bolt(200)), laid(LEVEL, bolt(200))) == 0
+    assert len(LEVEL.heading) < 2000
