@@ -26,6 +26,15 @@ def test_a_saved_set_comes_back_with_its_recipe(
     assert loaded.preparation == preparation
 
 
+def test_a_set_that_was_saved_before_parts_were_laid_level_stays_as_it_was_taken(
+    dataset: PreparedImagesDataset, tmp_path: Path
+) -> None:
+    file = tmp_path / "cell" / "prepared_images.json"
+    file.parent.mkdir()
+    file.write_text('{"crop": "none", "size": 48, "paths": {}}')
+    assert dataset.load().preparation == Preparation(crop="none", size=48)
+
+
 def test_a_missing_file_names_the_pipeline_that_makes_it(dataset: PreparedImagesDataset) -> None:
     assert not dataset.exists()
     with pytest.raises(

@@ -37,7 +37,7 @@ class PreparedImagesDataset(AbstractDataset[PreparedImages, PreparedImages]):
             )
         recipe = json.loads(self._filepath.read_text(encoding="utf-8"))
         paths = {digest: Path(path) for digest, path in recipe.pop("paths").items()}
-        if recipe["aligned"]:
+        if recipe.get("aligned"):
             recipe["aligned"] = Alignment(**recipe["aligned"])
         return PreparedImages(paths, Preparation(**recipe))
 

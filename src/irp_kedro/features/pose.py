@@ -3,13 +3,14 @@
 Coordinates are pixels of the image from its upper left corner, x to the right and y down.
 """
 
+import functools
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFilter
 from skimage.filters import threshold_otsu
 from skimage.measure import label
 
@@ -23,6 +24,9 @@ IN_ONE_PIECE = 0.8
 CUT_BY_FRAME = 0.02
 SMALLEST = 0.01  # of the image
 ROUNDEST = 0.7  # variance across over variance along: what is rounder has no axis to lay level
+
+# Beyond an image its edge goes on, blurred; around the disc that is shown all is blurred: how far, in sides.
+EDGE, AROUND, FADING = 0.03, 0.12, 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +108,14 @@ def _along_its_axis(points: Points, reduction: float, *, clear: bool) -> Pose | 
 def lay_level(image: Image.Image, pose: Pose, *, side: float, size: int, blend: bool = True) -> Image.Image:
     """Return a square of an image, its part level in the middle with the heavier end to the left.
 
+    Only a disc lies within the image however it is turned, so what lies outside of it is shown blurred: dust
+    and the image's own edge, which lie elsewhere in each image, are nothing that sets a part apart.
+
     Args:
         image: RGB, or one channel.
         pose: of its part.
-        side: of the square in the image, pixels; beyond the image its edge goes on, that of a mask does not.
+        side: of the square in the image, pixels. Beyond an image its edge, blurred, goes on; beyond a mask
+            there is nothing.
         size: side of the square that comes out, pixels.
         blend: False takes the nearest pixel, for masks.
     """
@@ -116,7 +124,16 @@ def lay_level(image: Image.Image, pose: Pose, *, side: float, size: int, blend: 
     finer = 2 * size  # turned at twice the size and then halved, so that no line is skipped
     if side > finer:
         image, pose, side = _reduced(image, pose, side, finer / side)
-    return _turned(image, pose, side, finer, Image.Resampling.BICUBIC).reduce(2)
+    laid = _turned(image, pose, side, finer, Image.Resampling.BICUBIC).reduce(2)
+    return Image.composite(laid, laid.filter(ImageFilter.GaussianBlur(AROUND * size)), _disc(size))
+
+
+@functools.lru_cache
+def _disc(size: int) -> Image.Image:
+    """Return how much of each pixel of a square is shown as it is, of 255."""
+    place = (np.arange(size) + 0.5) / size - 0.5
+    shown = ((0.5 - np.hypot(place[:, None], place)) / FADING).clip(0, 1)
+    return Image.fromarray(np.rint(255 * shown).astype(np.uint8))
 
 
 def _turned(
@@ -128,15 +145,26 @@ def _turned(
     reach = side / math.sqrt(2) + 2  # of the square's corners
     left, top = _beyond(reach - x), _beyond(reach - y)
     right, bottom = _beyond(x + reach - image.width), _beyond(y + reach - image.height)
-    pixels = np.asarray(image)
-    margins = [(top, bottom), (left, right), (0, 0)][: pixels.ndim]
-    mode: Literal["edge", "constant"] = "constant" if resampling is Image.Resampling.NEAREST else "edge"
-    padded = Image.fromarray(np.pad(pixels, margins, mode=mode))
+    margins = [(top, bottom), (left, right), (0, 0)]
+    padded = Image.fromarray(_padded(image, margins, blend=resampling is not Image.Resampling.NEAREST))
     # What lies at (u, v) of the square: centre + turned (u - middle, v - middle).
     middle = size / 2
     across = (cosine, -sine, x + left - (cosine - sine) * middle)
     down = (sine, cosine, y + top - (sine + cosine) * middle)
     return padded.transform((size, size), Image.Transform.AFFINE, (*across, *down), resampling)
+
+
+def _padded(image: Image.Image, margins: list[tuple[int, int]], *, blend: bool) -> npt.NDArray[np.uint8]:
+    """Return an image with margins; without the blur, dust at an edge would become a line across a corner."""
+    pixels = np.asarray(image)
+    around = margins[: pixels.ndim]
+    if not blend:
+        return np.pad(pixels, around)
+    edges = np.asarray(image.filter(ImageFilter.GaussianBlur(EDGE * max(image.size))))
+    padded = np.pad(edges, around, mode="edge")
+    (top, _), (left, _), *_ = around
+    padded[top : top + image.height, left : left + image.width] = pixels
+    return padded
 
 
 def _beyond(distance: float) -> int:
