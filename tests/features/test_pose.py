@@ -92,6 +92,28 @@ def test_beyond_the_image_its_edge_goes_on_and_that_of_a_mask_does_not() -> None
     assert marked[0, 0] == 0
 
 
+@pytest.mark.parametrize(
+    ("place", "seen"), [((8, 8), False), ((190, 12), False), ((100, 12), True), ((20, 60), True)]
+)
+def test_dust_in_a_corner_that_others_may_lack_is_not_seen_and_dust_by_the_part_is(
+    place: tuple[int, int], seen: bool
+) -> None:
+    pose, dusty = found(bolt(0)), bolt(0)
+    dusty.paste((0, 0, 0), (place[0], place[1], place[0] + 4, place[1] + 4))
+    clean, laid = (np.asarray(lay_level(each, pose, side=SIDE, size=100), int) for each in (bolt(0), dusty))
+    assert (np.abs(laid - clean).max() > 100) == seen
+    assert seen or np.abs(laid - clean).max() < 10
+
+
+def test_dust_at_the_edge_of_an_image_draws_no_line_across_what_lies_beyond() -> None:
+    dusty = bolt(45, centre=(60, 100))
+    dusty.paste((0, 0, 0), (0, 110, 3, 113))
+    clean = bolt(45, centre=(60, 100))
+    laid = [np.asarray(lay_level(each, found(clean), side=200, size=100), int) for each in (clean, dusty)]
+    changed = np.abs(laid[1] - laid[0]).max(axis=2)
+    assert (changed > 20).sum() <= 9
+
+
 def test_a_part_turned_the_other_way_round_keeps_its_place() -> None:
     pose = found(bolt(20))
     other = pose.the_other_way_round()
