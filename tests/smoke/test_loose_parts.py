@@ -39,7 +39,7 @@ def root(run_project: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(8):
         draw(folder / "bolt" / "test" / "good" / f"{number:02}.png", 45 * number + 7)
         draw(folder / "bolt" / "test" / "dent" / f"{number:02}.png", 45 * number + 20, dent=True)
-    asked = {"dataset.name": "mvtec_ad", "dataset.path": folder, "dataset.product_class": "bolt"}
+    asked = {"dataset.name": "mvtec_ad", "dataset.path": folder, "detector": "patch_memory"}
     run_project(folder / "data", **asked, **{"contamination.level": 0.25})
     return folder / "data"
 
@@ -55,7 +55,7 @@ def test_a_dent_is_found_where_its_mask_lies_laid_level(root: Path) -> None:
     (path,) = root.glob("08_reporting/*/iterative_refinement/pixel_metrics.csv")
     found = pd.read_csv(path).set_index("defect_type").loc["dent"]
     assert found["images"] == 4  # the others were the pool
-    assert found["pixel_auroc"] > 0.6
+    assert found["pixel_auroc"] > 0.75
 
 
 def test_a_saved_model_scores_a_bolt_as_the_evaluation_did_however_it_lies(root: Path) -> None:
