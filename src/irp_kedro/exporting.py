@@ -115,9 +115,7 @@ def _facts(model: TrainedDetector, recipe: ExtractionRecipe, plain: TrainedDetec
         "trained_in": "float32" if scores_in_float32(model) else "bfloat16",
         "fit": plain.config.get("fit"),
         "false_alarm_rate": model.config.get("false_alarm_rate"),
-        "crop": recipe.crop,
-        "size": recipe.size,
-        "aligned": asdict(recipe.aligned) if recipe.aligned else None,
+        **asdict(recipe.preparation),
         "backbone": recipe.backbone,
     }
 

@@ -9,7 +9,6 @@ import numpy as np
 from irp_kedro.core.anomaly_maps import Maps
 from irp_kedro.core.detector import Scores
 from irp_kedro.errors import ModelError
-from irp_kedro.features.alignment import Alignment
 from irp_kedro.features.preparation import Pixels, Preparation
 
 METADATA = "irp_kedro"  # key of the JSON among the graph's metadata
@@ -53,8 +52,7 @@ class OnnxScorer:
         facts = json.loads(stated)
         self.threshold = float(facts["threshold"])
         self.threshold_fits = facts["trained_in"] == "float32" or bool(facts.get("fit"))
-        aligned = Alignment(**facts["aligned"]) if facts.get("aligned") else None
-        self.preparation = Preparation(crop=facts["crop"], size=facts["size"], aligned=aligned)
+        self.preparation = Preparation.from_dict(facts)
 
     def score(self, pixels: Sequence[Pixels]) -> Scores:
         """Return the score of each prepared image, higher = more anomalous."""

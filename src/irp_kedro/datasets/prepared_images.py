@@ -7,7 +7,6 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from irp_kedro.features.alignment import Alignment
 from irp_kedro.features.preparation import Preparation, PreparedImages
 from irp_kedro.writing import write_json
 
@@ -36,10 +35,8 @@ class PreparedImagesDataset(AbstractDataset[PreparedImages, PreparedImages]):
                 f"No prepared images at '{self._filepath}'. Run: kedro run --pipelines ingestion"
             )
         recipe = json.loads(self._filepath.read_text(encoding="utf-8"))
-        paths = {digest: Path(path) for digest, path in recipe.pop("paths").items()}
-        if recipe.get("aligned"):
-            recipe["aligned"] = Alignment(**recipe["aligned"])
-        return PreparedImages(paths, Preparation(**recipe))
+        paths = {digest: Path(path) for digest, path in recipe["paths"].items()}
+        return PreparedImages(paths, Preparation.from_dict(recipe))
 
     def save(self, data: PreparedImages) -> None:
         """Write the recipe."""

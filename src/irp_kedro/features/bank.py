@@ -68,9 +68,7 @@ class ExtractionRecipe:
         plain: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
-        if plain.get("aligned"):
-            plain["aligned"] = Alignment(**plain["aligned"])
-        return cls(**plain)
+        return cls(**{**plain, "aligned": Preparation.from_dict(plain).aligned})
 
     @property
     def preparation(self) -> Preparation:

@@ -1,8 +1,10 @@
 """From a file to the square RGB pixels a backbone sees."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +30,15 @@ class Preparation:
     size: int
     aligned: Alignment | None = None
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the preparation that ``dataclasses.asdict`` wrote, among other values or not.
+
+        What was written before parts were laid level says nothing of that.
+        """
+        aligned = values.get("aligned")
+        return cls(crop=values["crop"], size=values["size"], aligned=Alignment(**aligned) if aligned else None)
+
     def read(self, path: Path) -> Pixels:
         """Return the image at ``path`` as (size, size, 3) uint8 RGB."""
         if self.aligned is not None:
@@ -36,7 +47,7 @@ class Preparation:
         with Image.open(path) as image:
             # Decoders that can shrink while they decode (JPEG) need not hold the full image.
             image.draft("RGB", (self.size, self.size))
-            box = centre_square(*image.size) if self.crop == "centre" else None
+            box = _box(image, self.crop)
             resized = as_rgb(image).resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
         return np.asarray(resized)
 
@@ -48,7 +59,7 @@ class Preparation:
             of: file of that image; opened only where parts are laid level.
         """
         image = Image.fromarray(mask.astype(np.uint8) * 255)
-        box = centre_square(*image.size) if self.crop == "centre" else None
+        box = _box(image, self.crop)
         if self.aligned is not None:
             shown = self._decoded(of, self.aligned)
             alike = image.resize(shown.size, Image.Resampling.NEAREST, box=box)
@@ -64,8 +75,11 @@ def decode(path: Path, crop: str, needed: int) -> Image.Image:
     """Return the image at ``path`` as RGB, cropped; a decoder may reduce it to ``needed`` pixels at least."""
     with Image.open(path) as image:
         image.draft("RGB", (needed, needed))
-        box = centre_square(*image.size) if crop == "centre" else None
-        return as_rgb(image).crop(box)
+        return as_rgb(image).crop(_box(image, crop))
+
+
+def _box(image: Image.Image, crop: str) -> tuple[int, int, int, int] | None:
+    return centre_square(*image.size) if crop == "centre" else None
 
 
 def centre_square(width: int, height: int) -> tuple[int, int, int, int]:
