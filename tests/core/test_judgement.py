@@ -287,6 +287,47 @@ def test_no_suspect_is_a_normal_image_that_others_are_held_against() -> None:
         assert max(asked) < N_NORMAL or min(asked) >= N_NORMAL
 
 
+KNOWN = np.arange(8)  # eight of the reference, found to belong to a variant in an earlier cycle
+
+
+def suspects_of(judge: SeeingCompany, known: Rows) -> list[int]:
+    """Return whom the first comparison asks after those that are held to be normal."""
+    judge_images(
+        judge,
+        MANY,
+        np.arange(len(MANY)),
+        np.arange(N_NORMAL),
+        rule(tail_factor=1.5),
+        cycle=2,
+        variants=known,
+    )
+    return judge.compared[0]
+
+
+def test_a_variant_that_the_judge_has_learnt_from_moves_no_limit() -> None:
+    def doubted(place: float) -> list[bool]:
+        judge = set_with_a_variant()
+        judge.opinions[:, KNOWN] = [[place], [place / 100]]
+        found = []
+        for score in np.linspace(0.5, 3.0, 26):
+            judge.opinions[:, OTHERWISE] = score, score / 100
+            judge.compared.clear()
+            found.append(OTHERWISE in suspects_of(judge, KNOWN))
+        return found
+
+    assert set(doubted(0.0)) == {True, False}
+    for place in (-9.0, 0.9, 9.0):
+        assert doubted(place) == doubted(0.0)
+
+
+def test_nobody_is_held_against_a_variant_in_place_of_normal_images() -> None:
+    for known, drawn in ((KNOWN, False), (NOBODY, True)):
+        judge = set_with_a_variant()
+        suspects_of(judge, known)
+        normal = [row for asked in judge.compared for row in asked if row < N_NORMAL]
+        assert bool(set(normal) & set(KNOWN.tolist())) is drawn
+
+
 def test_the_same_normal_images_are_drawn_in_every_cycle() -> None:
     judge, everyone = set_with_a_variant(), np.arange(len(MANY))
     for cycle in (1, 2):

@@ -1,6 +1,7 @@
 """Who stays because many suspects are as alike as normal images are."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from tests.core.test_judgement import MANY, SOME_DEFECTS, VARIANT, SeeingCompany, set_with_a_variant
 from tests.core.test_judgement import N_NORMAL as N_REFERENCE
 
-from irp_kedro.core.detector import Rows, Scores
+from irp_kedro.core.detector import NOBODY, Rows, Scores
+from irp_kedro.core.judging import Opinions
 from irp_kedro.core.refinement import RefinementCycle, plan_for, refine
 from irp_kedro.core.review import NO_REVIEW, Review
 from irp_kedro.core.variants import find_variants
@@ -60,6 +62,24 @@ def test_eight_that_are_as_alike_as_normal_images_are_a_variant_however_far_from
 def test_seven_are_none() -> None:
     assert variants(Line(crowd(7))) == []
     assert variants(Line([*crowd(7), *scattered(9)])) == []
+
+
+def test_a_small_variant_among_many_suspects_is_held_against_as_few_normal_images() -> None:
+    # Of 45 normal images the seventh nearest is nearer than of a variant of twelve.
+    kind = crowd(12, place=9.0, width=0.5)
+    assert variants(Line([*kind, *scattered(33)])) == list(range(12))
+    assert variants(Line([*crowd(12, place=9.0, width=2.0), *scattered(33)])) == []
+
+
+def test_those_that_are_as_near_to_normal_images_as_to_each_other_are_none() -> None:
+    for place, found in ((0.1, []), (2.0, list(range(12)))):
+        assert variants(Line(crowd(12, place, width=0.8))) == found
+
+
+def test_who_is_nearer_to_normal_images_than_to_the_core_does_not_join_it() -> None:
+    core = crowd(20, place=1.05, width=0.1)
+    for as_far_from_the_core, joins in ((0.8, False), (1.4, True)):
+        assert variants(Line([*core, as_far_from_the_core])) == list(range(20 + joins))
 
 
 def test_defects_that_differ_from_each_other_are_none_and_none_of_them_joins_a_variant() -> None:
@@ -196,11 +216,59 @@ def test_a_variant_that_left_before_it_was_seen_returns() -> None:
     assert set(second.variants) == named(VARIANT)
 
 
+class Learns(SeeingCompany):
+    """Finds the variant normal once it has learnt from it."""
+
+    def __init__(self, judge: SeeingCompany) -> None:
+        super().__init__(judge.opinions[0], judge.likeness, VARIANT)
+        self.learnt_from: list[set[int]] = []
+
+    def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Opinions:
+        self.learnt_from.append(set(rows.tolist()))
+        opinions = super().judge(rows, cycle=cycle, outside=outside)
+        taught = cycle > 1 and set(VARIANT.tolist()) <= set(rows.tolist())
+        known = np.isin(np.concatenate([rows, outside]), VARIANT) & taught
+        return replace(
+            opinions,
+            together=np.where(known, 0.0, opinions.together),
+            alone=np.where(known, 0.0, opinions.alone),
+        )
+
+
+def test_the_judge_learns_from_a_variant_in_the_next_cycle() -> None:
+    judge = Learns(set_with_a_variant())
+    refined(judge)
+    _, first, second = judge.learnt_from
+    assert not set(VARIANT.tolist()) & first
+    assert set(VARIANT.tolist()) <= second
+    assert len(first) == len(second) == N_REFERENCE
+
+
+def test_who_is_no_suspect_any_more_since_the_judge_has_learnt_from_the_variant_still_belongs_to_it() -> None:
+    first, last = refined(Learns(set_with_a_variant()))[1:]
+    assert set(first.variants) == set(last.variants) == named(VARIANT)
+    assert {decision.image_id for decision in first.decisions} == named(SOME_DEFECTS)
+    assert last.decisions == ()
+
+
+def test_who_is_far_out_although_the_judge_has_learnt_from_its_like_has_to_be_found_again() -> None:
+    class SeesThemOnce(SeeingCompany):
+        def witnesses(self, *, cycle: int) -> list[Self]:
+            return [self] if cycle == 1 else []
+
+    judge = set_with_a_variant()
+    first, second, *_ = refined(SeesThemOnce(judge.opinions[0], judge.likeness, VARIANT))[1:]
+    assert set(first.variants) == named(VARIANT)
+    assert second.variants == ()
+    assert named(VARIANT) <= {decision.image_id for decision in second.decisions}
+
+
 def test_an_interrupted_loop_finds_the_same_variants() -> None:
     judge = set_with_a_variant()
     later = FindsThemLater(judge.opinions[0], judge.likeness, VARIANT)
     for past in (1, 2):
         assert refined(later, past) == refined(later)
+        assert refined(Learns(judge), past) == refined(Learns(judge))
 
 
 def test_who_a_person_kept_is_not_named_a_variant_again() -> None:

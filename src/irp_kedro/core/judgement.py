@@ -112,13 +112,20 @@ class Judgement:
 
 
 def choose_reference(
-    judge: Judge, images: BlindSet, training: Rows, rule: RefinementParameters, last: Mapping[str, float]
+    judge: Judge,
+    images: BlindSet,
+    training: Rows,
+    rule: RefinementParameters,
+    last: Mapping[str, float],
+    *,
+    variants: Rows = NOBODY,
 ) -> Rows:
     """Return whom the judge learns from: the most normal of the set under the last judging (decision 0041).
 
     It is as large in every cycle, so that an image that may return is held against what it was held against
     when it left. Defects that resemble each other hide one another in the whole set, and widen the spread
-    that the threshold is measured in. Those that may speak alone say who is normal (decision 0042).
+    that the threshold is measured in. Those that may speak alone say who is normal (decision 0042), and
+    variants of the product are (decision 0048).
 
     Args:
         judge: asked once more where nobody has judged yet.
@@ -126,6 +133,7 @@ def choose_reference(
         training: the set as it is now; all of it is the reference where ``rule.reference`` is 1.
         rule: says how large the part is, of the set before refinement.
         last: the ordering of the last judging, by id; empty before the first.
+        variants: who of the set was found to belong to a variant by then.
     """
     if rule.reference == 1:
         return training
@@ -133,6 +141,7 @@ def choose_reference(
         scores = np.array([last[images.image_ids[row]] for row in training.tolist()])
     else:
         scores = ordering_of(judge.judge(training, cycle=0))
+    scores = np.where(np.isin(training, variants), -np.inf, scores)
     size = max(2, math.ceil(rule.reference * len(images)))
     return np.sort(training[np.argsort(scores, kind="stable")[:size]])
 
@@ -146,13 +155,15 @@ def judge_images(
     *,
     cycle: int,
     reviewed: tuple[Rows, Rows] = (NOBODY, NOBODY),
+    variants: Rows = NOBODY,
     seed: int = 0,
 ) -> Judgement:
     """Return what ``judge`` says of the set, and of those that left it where they may return.
 
-    Suspects that form a variant of the product are none, and move no limit (decision 0045). Where enough are
-    beyond the limit to say what defects look like, those in doubt that resemble them are beyond it as well
-    (decision 0044), and rank after them.
+    Suspects that form a variant of the product are none, and move no limit (decision 0045). Whoever belonged
+    to one before, and is no suspect now that the judge has learnt from it, still does (decision 0048). Where
+    enough are beyond the limit to say what defects look like, those in doubt that resemble them are beyond it
+    as well (decision 0044), and rank after them.
 
     Args:
         judge: who decides.
@@ -163,24 +174,26 @@ def judge_images(
         cycle: names the random streams.
         reviewed: whom a person kept, who are no example of a defect whatever their score, and whom a person
             removed, who are.
+        variants: who belonged to a variant after the last cycle.
         seed: of the draw of normal images that suspects are held against.
     """
     everyone = np.arange(len(images)) if rule.restore else training
     outside = np.setdiff1d(everyone, reference)
     opinions = judge.judge(reference, cycle=cycle, outside=outside)
-    judged = _judgement(opinions, reference, outside, training, rule)
+    judged = _judgement(opinions, reference, outside, training, rule, moving_nothing=variants)
     if not isinstance(opinions, Opinions):
         return judged
     suspects = np.setdiff1d(judged.rows[judged.way > rule.doubt], reviewed[1])
+    known = np.setdiff1d(variants, suspects)
     # The same order in every cycle: a variant does not come and go with those it is held against.
     drawn = seeding.stream(seed, "variants").permutation(len(images))
-    normal = drawn[np.isin(drawn, np.setdiff1d(reference, suspects))]
+    normal = drawn[np.isin(drawn, np.setdiff1d(reference, np.union1d(suspects, known)))]
     if rule.variants and isinstance(judge, SeesCompany):
         found = find_variants(
             judge.witnesses(cycle=cycle), normal, suspects, n_judged=len(judged.rows), faults=reviewed[1]
         )
-        if len(found):
-            judged = _judgement(opinions, reference, outside, training, rule, variants=found)
+        found = np.union1d(found, known)
+        judged = _judgement(opinions, reference, outside, training, rule, variants=found, moving_nothing=found)
     if rule.resemblance and isinstance(judge, Recognises):
         asking = partial(judge.resemblance, reference, cycle=cycle)
         judged = _with_those_alike(judged, asking, normal, reviewed, rule.doubt)
@@ -195,10 +208,11 @@ def _judgement(
     rule: RefinementParameters,
     *,
     variants: Rows = NOBODY,
+    moving_nothing: Rows,
 ) -> Judgement:
-    """Return what opinions amount to; images of a variant count as normal, and lie at the median."""
+    """Return what opinions amount to: the ``variants`` lie at the median, ``moving_nothing`` has no part in it."""
     rows = np.concatenate([reference, outside])
-    scores, median, limit, apart = weigh(opinions, len(reference), rule, counted=~np.isin(rows, variants))
+    scores, median, limit, apart = weigh(opinions, len(reference), rule, counted=~np.isin(rows, moving_nothing))
     scores = np.where(np.isin(rows, variants), median, scores)
     order = np.argsort(rows)  # blind order, whoever was the reference
     return Judgement(

@@ -136,16 +136,17 @@ def refine(
         yield _last(untouched, detector, images, training, "no cycle asked for")
         return
     last: dict[str, float] = {}  # the ordering of the last judging, by id
+    variants: Rows = NOBODY
     if past:
         training, spent, quiet = _rows(images, past[-1].kept), past[-1].epochs, _quiet_cycles(past)
-        last = past[-1].ordering
+        last, variants = past[-1].ordering, _rows(images, past[-1].variants)
     else:
         spent, quiet = rule.pretrain_epochs, 0
         # Not even statistics are taken of a set that nothing is trained on.
         losses = detector.fit(training, epochs=spent) if spent else []  # line 2
         yield replace(_untouched(images, training, losses, plan), epochs=spent)
     for cycle in range(max(1, len(past)), plan.max_cycles + 1):  # lines 13-15
-        reference = choose_reference(judge, images, training, rule, last)
+        reference = choose_reference(judge, images, training, rule, last, variants=variants)
         judged = judge_images(  # lines 3 and 4, Eq. 5
             judge,
             images,
@@ -154,6 +155,7 @@ def refine(
             rule,
             cycle=cycle,
             reviewed=(locked, dismissed),
+            variants=variants,
             seed=plan.seed,
         )
         returning = np.setdiff1d(judged.returning(), dismissed) if rule.restore else NOBODY
@@ -162,6 +164,7 @@ def refine(
         decisions = judged.decisions(cycle, images, leaving, returning)
         last = judged.ordering_by_id(images)
         training = np.union1d(np.setdiff1d(training, leaving), returning)  # lines 7-10, Eq. 6
+        variants = np.setdiff1d(np.intersect1d(judged.variants, training), locked)
         doubtful = np.intersect1d(judged.doubtful(rule.doubt, locked), training)
         quiet = 0 if decisions else quiet + 1
         stop = _stop_reason(cycle, plan, quiet=quiet, allowed=_may_leave(images, training, plan))
@@ -181,7 +184,7 @@ def refine(
             threshold=judged.limit,
             above=judged.n_above,
             doubtful=_ids(images, doubtful),
-            variants=_ids(images, np.setdiff1d(np.intersect1d(judged.variants, training), locked)),
+            variants=_ids(images, variants),
             doubtful_share=share if len(doubtful) else 0.0,
             losses=tuple(losses),
             epochs=spent,

@@ -1,11 +1,13 @@
-"""Suspects that are as alike as normal images are form a variant of the product, and stay (decision 0045).
+"""Suspects that are alike form a variant of the product, and stay (decisions 0045, 0048).
 
 Whoever asks how many images look like one cannot tell a rare variant from a defect: both are few. But a
 defect differs from other defects where it differs from everything else, and one image of a variant looks like
-the next.
+the next, and less like anything normal.
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -15,8 +17,27 @@ from irp_kedro.core.detector import NOBODY, Comparer, Rows, Scores
 from irp_kedro.core.resemblance import FEWEST, may_be_asked
 
 Mask = npt.NDArray[np.bool_]
-HALF = 0.5  # of normal images are as near to others as an image of a variant's core
-NEARLY_ALL = 0.95  # of them are as near to others as an image of a variant
+SIXTEEN = 2 * FEWEST  # normal images say how near the core of a variant has to be: it may be as small
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """What is asked of an image that is in company with a group.
+
+    Attributes:
+        share: as near to the group as this share of normal images are to normal ones, 0 to 1.
+        of: how many normal ones; as many as the group has where it is left out.
+        nearer: its distance to the group over that to as many normal images as the group has is no more.
+    """
+
+    share: float
+    of: int | None = None
+    nearer: float = math.inf
+
+
+CORE = Nearness(share=0.75, of=SIXTEEN, nearer=0.9)
+JOINS = Nearness(share=0.95, nearer=1.0)
+LIKE_A_FAULT = Nearness(share=0.95)
 
 
 @runtime_checkable
@@ -33,10 +54,11 @@ def find_variants(
 ) -> Rows:
     """Return which suspects belong to a variant of the product; empty where there is none.
 
-    There is one where at least eight suspects are as near to seven others of them as half of as many normal
-    images are to each other. They are its core. Whoever is as near to the core as nearly all normal images are
-    to each other belongs to it, and whoever is as near to what a person called a fault does not. Every witness
-    has to say so; where one has said no of an image, the next is not asked of it.
+    There is one where at least eight suspects are as near to seven others of them as three in four normal
+    images are to seven of sixteen, and a tenth nearer than to seven normal ones. They are its core. Whoever is
+    as near to the core as nearly all normal images are to each other, and not nearer to these, belongs to it;
+    whoever is as near to what a person called a fault does not. Every witness has to say so; where one has said
+    no of an image, the next is not asked of it.
 
     Args:
         witnesses: who compare, best the cheapest first; without any there is no variant.
@@ -46,23 +68,31 @@ def find_variants(
         n_judged: how many images were judged.
         faults: whom a person removed; of fewer than eight nothing is learnt.
     """
-
-    def near_to(group: Rows, asked: Rows, share: float, fewest: int = 1) -> Rows:
-        if not witnesses or not FEWEST <= len(group) <= len(normal):
-            return NOBODY
-        alike = np.sort(normal[: len(group)])
-        for witness in witnesses:
-            if len(asked) < fewest:
-                return NOBODY
-            usual = witness.company(alike, alike, FEWEST - 1)
-            asked = asked[_as_near(witness.company(group, asked, FEWEST - 1), usual, share)]
-        return asked
-
-    core = near_to(suspects, suspects, HALF, FEWEST)
+    core = _in_company(witnesses, normal, suspects, suspects, CORE, fewest=FEWEST)
     if not may_be_asked(len(core), n_judged):
         return NOBODY
-    variant = np.union1d(core, near_to(core, np.setdiff1d(suspects, core), NEARLY_ALL))
-    return np.setdiff1d(variant, near_to(faults, variant, NEARLY_ALL))
+    others = np.setdiff1d(suspects, core)
+    variant = np.union1d(core, _in_company(witnesses, normal, core, others, JOINS))
+    return np.setdiff1d(variant, _in_company(witnesses, normal, faults, variant, LIKE_A_FAULT))
+
+
+def _in_company(
+    witnesses: Sequence[Comparer], normal: Rows, group: Rows, asked: Rows, bound: Nearness, *, fewest: int = 1
+) -> Rows:
+    """Return who of ``asked`` is in company with ``group``; fewer than ``fewest`` are asked no further."""
+    if not witnesses or not FEWEST <= len(group) <= len(normal):
+        return NOBODY
+    as_many = np.sort(normal[: len(group)])
+    some = np.sort(normal[: min(bound.of or len(group), len(group))])
+    for witness in witnesses:
+        if len(asked) < fewest:
+            break
+        distances = witness.company(group, asked, FEWEST - 1)
+        near = _as_near(distances, witness.company(some, as_many, FEWEST - 1), bound.share)
+        asked, distances = asked[near], distances[near]
+        if len(asked) and bound.nearer < math.inf:
+            asked = asked[distances <= bound.nearer * witness.company(as_many, asked, FEWEST - 1)]
+    return asked
 
 
 def _as_near(theirs: Scores, usual: Scores, share: float) -> Mask:
