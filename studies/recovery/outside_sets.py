@@ -1,10 +1,12 @@
-"""Lay out six public sets of images from outside, from checkouts of five repositories.
+"""Lay out eight public sets of images from outside, from checkouts of seven repositories.
 
     git clone https://github.com/abin24/Magnetic-tile-defect-datasets. magnetic_tile
     git clone https://github.com/zae-bayern/elpv-dataset elpv
     git clone https://github.com/tangsanli5201/DeepPCB deep_pcb
     git clone https://github.com/idinyte/SimpleNet_SDU layup
     git clone https://github.com/matlab-deep-learning/pillQC pill_qc
+    git clone https://github.com/2Obe/BSData ball_screw
+    git clone https://github.com/maomao7784/Casting-Product-Quality-Inspection casting
     python studies/recovery/outside_sets.py --checkouts . --to FOLDER
     kedro irp grid --grid studies/recovery/outside.yml --set images=FOLDER
 
@@ -19,6 +21,12 @@ layup
 pill_qc
     Plain pills on a table (pillQC, MathWorks): some chipped, some with dirt on and around them. Light,
     distance and focus vary, and crumbs lie about good ones too.
+ball_screw
+    Spindles of ball screws as they wear (BSData, Schlagenhauf et al. 2021), those of which the whole thread is
+    seen: fifteen places photographed over weeks, good until a pitting is marked, and ever more soiled.
+casting
+    Pump impellers from above, good and defective (casting product image data for quality inspection, R. Dabhi),
+    each turned and mirrored several times; one in eleven is another, larger part.
 
 Images are linked where the file system allows it, else copied; the layers are copied as they are. Which of
 the other good images train is drawn from seed 0.
@@ -26,12 +34,14 @@ the other good images train is drawn from seed 0.
 
 import argparse
 import hashlib
+import json
 import os
 import random
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+CHECKOUTS = ("magnetic_tile", "elpv", "deep_pcb", "layup", "pill_qc", "ball_screw", "casting")
 BOARD = "PCBData/group20085/20085"
 N_TRAIN, N_TEST, N_DEFECTIVE = 300, 100, 150
 N_TEMPLATES, N_TEMPLATES_TEST = 200, 50
@@ -101,13 +111,29 @@ def pill_qc(checkout: Path, folder: Path) -> None:
         put((checkout / "images" / defect).glob("*.jpg"), folder / "test" / defect)
 
 
+def ball_screw(checkout: Path, folder: Path) -> None:
+    """Lay out the ball screws of one kind; of the other there are few images, of many sizes."""
+    told = json.loads((checkout / "image_data.json").read_text(encoding="utf-8"))["images"]
+    of_kind = [(checkout / "data" / row["filename"], row["annotations"]) for row in told if row["type"] == 2]
+    put_good((image for image, marked in of_kind if not marked), folder)
+    pitted = shuffled((image for image, marked in of_kind if marked), seed=1)
+    put(pitted[:N_DEFECTIVE], folder / "test" / "pitting")
+
+
+def casting(checkout: Path, folder: Path) -> None:
+    """Lay out the castings."""
+    images = checkout / "data" / "casting_data" / "train"
+    put_good((images / "ok_front").glob("*.jpeg"), folder)
+    put(shuffled((images / "def_front").glob("*.jpeg"), seed=1)[:N_DEFECTIVE], folder / "test" / "defective")
+
+
 def main() -> None:
     """Lay out every set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkouts", type=Path, required=True, help="folder that holds the checkouts")
     parser.add_argument("--to", type=Path, required=True, help="folder that is to hold the sets")
     asked = parser.parse_args()
-    found = {name: asked.checkouts / name for name in ("magnetic_tile", "elpv", "deep_pcb", "layup", "pill_qc")}
+    found = {name: asked.checkouts / name for name in CHECKOUTS}
     missing = [name for name, checkout in found.items() if not checkout.is_dir()]
     if missing:
         raise SystemExit(f"{asked.checkouts} holds no checkout called {', '.join(missing)}; see --help")
@@ -116,6 +142,8 @@ def main() -> None:
         solar(found["elpv"], asked.to / f"solar_{kind}", kind)
     deep_pcb(found["deep_pcb"], asked.to / "deep_pcb")
     pill_qc(found["pill_qc"], asked.to / "pill_qc")
+    ball_screw(found["ball_screw"], asked.to / "ball_screw")
+    casting(found["casting"], asked.to / "casting")
     shutil.copytree(found["layup"] / "dataset" / "toothbrush", asked.to / "layup", dirs_exist_ok=True)
 
 

@@ -210,7 +210,7 @@ def _judgement(
     variants: Rows = NOBODY,
     moving_nothing: Rows,
 ) -> Judgement:
-    """Return what opinions amount to: the ``variants`` lie at the median, ``moving_nothing`` has no part in it."""
+    """Return what opinions amount to; the variants lie at the median of those that move something."""
     rows = np.concatenate([reference, outside])
     scores, median, limit, apart = weigh(opinions, len(reference), rule, counted=~np.isin(rows, moving_nothing))
     scores = np.where(np.isin(rows, variants), median, scores)
