@@ -1,4 +1,4 @@
-"""Who stays because many suspects are as alike as normal images are."""
+"""Who stays because many suspects are alike as normal images are."""
 
 from collections.abc import Sequence
 from dataclasses import replace

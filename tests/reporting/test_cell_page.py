@@ -316,7 +316,7 @@ def test_images_of_a_variant_are_shown_and_a_person_is_asked(shown_ones: int, li
     gallery = [shown(name, "variant", score=None, threshold=None) for name in "bc"[:shown_ones]]
     page = page_of(gallery=gallery, history=HISTORY.assign(variants=[0, 2]))
     told = words(page)
-    assert "2 suspects are as alike as normal images are" in told
+    assert "2 images look like each other as normal images do" in told
     assert f"They stay, and are trained on.{listed} If they are a fault" in told
     assert page.count('class="review"') == shown_ones
     assert '<a href="#variants">' in page

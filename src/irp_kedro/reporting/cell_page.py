@@ -213,9 +213,9 @@ def _variants_intro(variants: Sequence[GalleryImage], last: pd.Series) -> str:
     """Return what images of a variant are, and what a person has to decide of them."""
     listed = "" if len(variants) == last["variants"] else f" The first {len(variants)} are shown."
     return (
-        f"{last['variants']} suspects are as alike as normal images are, so they may be a rare variant of the "
-        f"product, or one fault many times over: only you can tell. They stay, and are trained on.{listed} If "
-        "they are a fault, mark at least eight as remove: the next run then removes their like."
+        f"{last['variants']} images look like each other as normal images do, and less like these, so they may be a "
+        "rare variant of the product, or one fault many times over: only you can tell. They stay, and are trained "
+        f"on.{listed} If they are a fault, mark at least eight as remove: the next run then removes their like."
     )
 
 
