@@ -48,6 +48,14 @@ def test_the_reference_is_the_most_normal_part_under_the_last_judging() -> None:
     assert asked.references == []  # nobody needs to judge again for that
 
 
+@pytest.mark.parametrize(("variants", "expected"), [([3, 6], [1, 3, 6, 7]), ([0, 3, 6], [0, 1, 6, 7])])
+def test_a_variant_is_part_of_the_reference_up_to_half_of_it(variants: list[int], expected: list[int]) -> None:
+    last = dict(zip(NAMES, [5, 1, 2, 9, 3, 4, 8, 0], strict=True))
+    asked, known = rule(reference=0.5), np.array(variants)
+    chosen = choose_reference(Says(np.zeros(8)), IMAGES, EIGHT, asked, last, variants=known)
+    assert chosen.tolist() == expected
+
+
 def test_before_the_first_judging_the_judge_is_asked_of_the_whole_set() -> None:
     asked = Says([5, 1, 2, 9, 3, 4, 8, 0])
     chosen = choose_reference(asked, IMAGES, EIGHT, rule(reference=0.5), {})

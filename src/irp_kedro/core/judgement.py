@@ -141,9 +141,10 @@ def choose_reference(
         scores = np.array([last[images.image_ids[row]] for row in training.tolist()])
     else:
         scores = ordering_of(judge.judge(training, cycle=0))
-    scores = np.where(np.isin(training, variants), -np.inf, scores)
     size = max(2, math.ceil(rule.reference * len(images)))
-    return np.sort(training[np.argsort(scores, kind="stable")[:size]])
+    ordered = training[np.argsort(scores, kind="stable")]
+    known = ordered[np.isin(ordered, variants)][: size // 2]  # limits are measured by the others
+    return np.sort(np.concatenate([known, ordered[~np.isin(ordered, known)]])[:size])
 
 
 def judge_images(
