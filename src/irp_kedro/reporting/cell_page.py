@@ -213,9 +213,10 @@ def _variants_intro(variants: Sequence[GalleryImage], last: pd.Series) -> str:
     """Return what images of a variant are, and what a person has to decide of them."""
     listed = "" if len(variants) == last["variants"] else f" The first {len(variants)} are shown."
     return (
-        f"{last['variants']} images look like each other as normal images do, and less like these, so they may be a "
-        "rare variant of the product, or one fault many times over: only you can tell. They stay, and are trained "
-        f"on.{listed} If they are a fault, mark at least eight as remove: the next run then removes their like."
+        f"{last['variants']} images look like each other as normal images do, and less like these, so they may "
+        "be a rare variant of the product, or one fault many times over: only you can tell. They stay, and are "
+        f"trained on.{listed} If they are a fault, mark at least eight as remove: the next run then removes "
+        "their like."
     )
 
 
