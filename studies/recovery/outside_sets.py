@@ -22,8 +22,8 @@ pill_qc
     Plain pills on a table (pillQC, MathWorks): some chipped, some with dirt on and around them. Light,
     distance and focus vary, and crumbs lie about good ones too.
 ball_screw
-    Spindles of ball screws as they wear (BSData, Schlagenhauf et al. 2021), those of which the whole thread is
-    seen: fifteen places photographed over weeks, good until a pitting is marked, and ever more soiled.
+    Spindles of ball screws as they wear (BSData, Schlagenhauf et al. 2021; CC BY-SA 4.0), the kind of which
+    there are many images: fifteen places over weeks, good until a pitting is marked, and ever more soiled.
 casting
     Pump impellers from above, good and defective (casting product image data for quality inspection, R. Dabhi),
     each turned and mirrored several times; one in eleven is another, larger part.

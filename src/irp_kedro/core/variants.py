@@ -90,7 +90,7 @@ def _in_company(
         distances = witness.company(group, asked, FEWEST - 1)
         near = _as_near(distances, witness.company(some, as_many, FEWEST - 1), bound.share)
         asked, distances = asked[near], distances[near]
-        if len(asked) and bound.nearer < math.inf:
+        if len(asked) >= fewest and bound.nearer < math.inf:
             asked = asked[distances <= bound.nearer * witness.company(as_many, asked, FEWEST - 1)]
     return asked
 
