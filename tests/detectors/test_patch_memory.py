@@ -190,7 +190,8 @@ def test_a_table_too_large_to_keep_changes_no_score(
     monkeypatch.setattr(patch_memory, "KEPT_DISTANCES", 0)
     made_again = fitted(with_an_odd_patch(), remembering(), ROWS[5:])
     np.testing.assert_allclose(made_again.score(ROWS), scores, atol=1e-3)
-    assert (len(kept._distances), len(made_again._distances)) == (1, 0)
+    assert kept._table.made is not None
+    assert made_again._table.made is None
 
 
 def test_judges_of_every_name_share_distances_and_none_shares_its_reference(remembering: Settings) -> None:
@@ -201,8 +202,9 @@ def test_judges_of_every_name_share_distances_and_none_shares_its_reference(reme
     other.fit(ROWS[5:], epochs=1)
     np.testing.assert_array_equal(one.score(ROWS), before)
     assert (other.score(ROWS) != before).any()
-    assert one._distances is other._distances
-    assert set(one._distances) == {"all"}
+    assert one._table is other._table
+    assert one._pairs is other._pairs
+    assert one._table.made is not None
     for unfitted in (detector, one.fresh("judge/3")):
         with pytest.raises(RuntimeError, match="only after fit"):
             unfitted.score(ROWS)
@@ -357,6 +359,28 @@ def test_company_needs_no_reference_and_leaves_the_one_there_is(remembering: Set
     before = learnt.score(ROWS)
     np.testing.assert_array_equal(fresh.company(LEFT, ROWS, 2), learnt.company(LEFT, ROWS, 2))
     np.testing.assert_array_equal(learnt.score(ROWS), before)
+
+
+@pytest.mark.parametrize("kept", [2**29, 400, 0])
+def test_who_was_asked_of_before_and_how_much_is_kept_change_no_company(
+    kept: int, remembering: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patches, groups = with_defects(), [LEFT, ROWS[::2], ROWS[:9], ROWS]
+    alone = [PatchMemory(patches, remembering()).company(group, ROWS[3:], 2) for group in groups]
+    monkeypatch.setattr(patch_memory, "KEPT_PAIRS", kept)
+    asked_before = PatchMemory(patches, remembering())
+    for group, expected in zip(groups, alone, strict=True):
+        asked_before.fresh("judge").company(group, ROWS[:5], 2)
+        np.testing.assert_array_equal(asked_before.fresh("judge").company(group, ROWS[3:], 2), expected)
+
+
+def test_company_among_images_that_a_judge_remembers_comes_from_its_table(remembering: Settings) -> None:
+    patches = with_defects()
+    expected = PatchMemory(patches, remembering()).company(LEFT, ROWS, 2)
+    judge = fitted(patches, remembering(), normal_ones())
+    judge.score(ROWS)
+    judge._distances_between = None  # type: ignore[method-assign, assignment] - nothing is compared again
+    np.testing.assert_allclose(judge.company(LEFT, ROWS, 2), expected, atol=1e-3)
 
 
 def test_neither_an_image_nor_its_copy_is_company_to_it_and_of_too_few_there_is_none(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from irp_kedro.detectors.remembered_patches import RememberedPatches
+from irp_kedro.detectors.remembered_patches import Drawing, RememberedPatches
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -43,5 +43,22 @@ def test_how_many_images_are_compared_at_a_time_changes_nothing() -> None:
     memory = RememberedPatches.of(drawn(3, 6, 16), np.arange(3), torch.arange(3), bfloat16=True)
     compared = drawn(4, 5, 16, seed=1)
     together, alone = memory.nearest(compared), [memory.nearest(one) for one in compared.split(1)]
+    assert torch.equal(memory.distances(compared), together[0])
     for whole, parts in zip(together, zip(*alone, strict=True), strict=True):
         assert torch.equal(whole, torch.cat(parts))
+
+
+def test_of_few_images_all_are_remembered_and_of_many_some_in_order() -> None:
+    drawing = Drawing(seed=0, references=5, per_image=2)
+    assert drawing.images(np.array([7, 3, 9])).tolist() == [3, 7, 9]
+    chosen = drawing.images(np.arange(100)).tolist()
+    assert len(set(chosen)) == 5
+    assert chosen == sorted(chosen)
+    assert chosen != Drawing(seed=1, references=5, per_image=2).images(np.arange(100)).tolist()
+
+
+def test_the_same_patches_of_an_image_are_remembered_whoever_is_beside_it() -> None:
+    drawing = Drawing(seed=0, references=5, per_image=2)
+    both, one = (drawing.patches(np.array(rows), 10, 6) for rows in ([3, 8], [8]))
+    assert both[1].tolist() == one[0].tolist()
+    assert (both[:, 0] != both[:, 1]).all()

@@ -9,15 +9,17 @@ patch in a varied region (print, edges) need not look odd.
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from irp_kedro.core import seeding
-from irp_kedro.core.detector import Rows, Scores
+from irp_kedro.core.detector import NOBODY, Rows, Scores
 from irp_kedro.detectors.fingerprints import fingerprints
+from irp_kedro.detectors.memory_table import MemoryTable
+from irp_kedro.detectors.pair_distances import PairDistances
 from irp_kedro.detectors.patch_distances import (
     TOGETHER,
     apart,
@@ -27,12 +29,13 @@ from irp_kedro.detectors.patch_distances import (
     of_each,
     statistics,
 )
-from irp_kedro.detectors.remembered_patches import RememberedPatches
+from irp_kedro.detectors.remembered_patches import Drawing, RememberedPatches
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 from irp_kedro.errors import ParameterError
 from irp_kedro.features.device import download, resolve_precision, upload
 
 KEPT_DISTANCES = 2**30  # bytes; a larger table is made again in every cycle
+KEPT_PAIRS = 2**29  # bytes
 DISTANCES = (1e-6, 1e6)  # whose ratio is still a number
 
 
@@ -51,6 +54,8 @@ class PatchMemory:
         self.features = features
         self.settings = settings
         self.name = name
+        patches = settings.patches
+        self._drawing = Drawing(settings.seed, patches.references, patches.per_image)
         self._bfloat16 = resolve_precision(settings.training.precision, features.device) == "bfloat16"
         self._who = fingerprints(features)
         self._statistics = statistics(features) if len(features) else None
@@ -59,7 +64,9 @@ class PatchMemory:
         self._referring: Rows = np.empty(0, dtype=np.int64)  # the rows of their images
         # (n_reference, per_image): the distance that each remembered patch has itself.
         self._reach: Tensor | None = None
-        self._distances: dict[str, tuple[Tensor, Tensor]] = {}
+        n_images, n_patches, _ = features.shape
+        self._table = MemoryTable(n_images, n_patches, NOBODY, KEPT_DISTANCES)
+        self._pairs = PairDistances(n_images, n_patches, features.device, KEPT_PAIRS)
 
     def fit(self, rows: Rows, *, epochs: int) -> list[float]:
         """Take ``rows`` as reference; there are no epochs and no losses.
@@ -68,7 +75,7 @@ class PatchMemory:
             ParameterError: none of ``rows`` is remembered.
         """
         if self._memory is None:
-            self._memory = self._remember(np.arange(len(self.features)))  # without regard to any set
+            self._memory, self._table = self._remember_some()
         chosen = np.flatnonzero(np.isin(self._memory.rows, rows))
         if not len(chosen):
             raise ParameterError(
@@ -128,16 +135,25 @@ class PatchMemory:
             asked: who is compared.
             nth: 1 for the nearest.
         """
-        remembered = self._remember(group)
-        if nth > len(remembered.rows):
+        others = self._drawing.images(group)
+        if nth > len(others):
             return np.full(len(asked), np.inf)
 
-        def farthest(rows: Tensor) -> Tensor:
-            distance, _ = remembered.nearest(self._standardised(self.features[rows]))
-            own = remembered.who[None, :] == self._who[rows][:, None]
+        device = self.features.device
+        who = self._who[upload(others, device)]
+
+        def farthest(some: Rows) -> Tensor:
+            own = who[None, :] == self._who[upload(some, device)][:, None]
+            distance = self._pairs.of(some, others).transpose(1, 2)
             return self._worst_of(kth_smallest(apart(distance, own), nth)).values.mean(dim=1)
 
-        return download(in_parts(farthest, upload(asked, self.features.device)).double())
+        found = []
+        for part in self._pairs.parts(asked, others):
+            made = self._table.has(others)
+            self._pairs.learn(part, others[made], self._table.columns)
+            self._pairs.learn(part, others[~made], self._distances_between)
+            found += [farthest(part[start : start + TOGETHER]) for start in range(0, len(part), TOGETHER)]
+        return download(torch.cat(found).double()) if found else np.empty(0)
 
     def anomaly_map(self, rows: Rows) -> Tensor:
         """Return the excess of every patch, (n_images, height, width) on the feature grid."""
@@ -148,7 +164,7 @@ class PatchMemory:
     def fresh(self, name: str) -> Self:
         """Return a detector without reference that shares what was computed for these features."""
         if self._memory is None and len(self.features):
-            self._memory = self._remember(np.arange(len(self.features)))  # without regard to any set
+            self._memory, self._table = self._remember_some()
         other = copy.copy(self)
         other.name = name
         other._reference = other._reach = None
@@ -194,6 +210,7 @@ class PatchMemory:
         detector._memory = RememberedPatches.of(
             patches, detector._referring, held["who"], bfloat16=detector._bfloat16
         )
+        detector._table = replace(detector._table, remembered=detector._referring)
         detector._reference = torch.arange(len(patches), device=features.device)
         detector._reach = held["reach"]
         return detector
@@ -234,7 +251,7 @@ class PatchMemory:
             patches: which patches of each, (n, some); all where it is left out.
         """
         memory, reference, _ = self._fitted(reach=False)
-        distance, patch = self._table(rows, patches)
+        distance, patch = self._table.of(rows, patches, self._compare)
         own = memory.who[reference][None, :] == self._who[rows][:, None]
         return apart(distance.index_select(2, reference), own), patch.index_select(2, reference)
 
@@ -244,40 +261,27 @@ class PatchMemory:
         compared = self._standardised(self.features[rows])
         return memory.nearest(compared if patches is None else of_each(compared, patches))
 
-    def _table(self, rows: Tensor, patches: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return what :meth:`_compare` gives, from the table of all images where that is kept."""
-        if not self._fits_in_memory():
-            return self._compare(rows, patches)
-        if "all" not in self._distances:
-            memory, _, _ = self._fitted(reach=False)
-            shape, device = (*self.features.shape[:2], len(memory.rows)), self.features.device
-            distance = torch.empty(shape, dtype=torch.float16, device=device)
-            patch = torch.empty(shape, dtype=torch.int16, device=device)
-            for some in torch.arange(shape[0], device=device).split(TOGETHER):
-                distance[some], patch[some] = self._compare(some)
-            self._distances["all"] = distance, patch
-        distance, patch = (column[rows] for column in self._distances["all"])
-        return (distance, patch) if patches is None else (of_each(distance, patches), of_each(patch, patches))
+    def _distances_between(self, asked: Rows, group: Rows) -> Tensor:
+        """Return each patch's distance to the nearest of another image's, (n_asked, n_group, n_patches)."""
+        remembered = self._remember(group)
+        return in_parts(
+            lambda some: remembered.distances(self._standardised(self.features[some])).transpose(1, 2),
+            upload(asked, self.features.device),
+        )
 
-    def _fits_in_memory(self) -> bool:
-        memory, _, _ = self._fitted(reach=False)
-        n_images, n_patches, _ = self.features.shape
-        return n_images * n_patches * len(memory.rows) * 4 <= KEPT_DISTANCES
+    def _remember_some(self) -> tuple[RememberedPatches, MemoryTable]:
+        """Return a memory, drawn without regard to any set, and its table."""
+        memory = self._remember(self._drawing.images(np.arange(len(self.features))))
+        return memory, replace(self._table, remembered=memory.rows)
 
-    def _remember(self, some: Rows) -> RememberedPatches:
-        """Return some patches of up to ``patches.references`` of these images."""
-        rng = seeding.stream(self.settings.seed, "patch_memory", "references")
-        chosen = np.sort(rng.permutation(some)[: self.settings.patches.references])
+    def _remember(self, chosen: Rows) -> RememberedPatches:
+        """Return some patches of each of these images."""
         rows = upload(chosen, self.features.device)
         patches = of_each(self._standardised(self.features[rows]), self._drawn_patches(chosen))
         return RememberedPatches.of(patches, chosen, self._who[rows], bfloat16=self._bfloat16)
 
     def _drawn_patches(self, rows: Rows) -> Tensor:
-        """Return which patches of each of ``rows`` are remembered, (n_rows, per_image)."""
-        n_images, n_patches, _ = self.features.shape
-        rng = seeding.stream(self.settings.seed, "patch_memory", "patches")
-        places = rng.permuted(np.tile(np.arange(n_patches), (n_images, 1)), axis=1)
-        return upload(places[rows, : self.settings.patches.per_image], self.features.device)
+        return upload(self._drawing.patches(rows, *self.features.shape[:2]), self.features.device)
 
     def _standardised(self, patches: Tensor) -> Tensor:
         mean, deviation = self._scales()
@@ -292,9 +296,3 @@ class PatchMemory:
         if self._memory is None or self._reference is None or (reach and self._reach is None):
             raise RuntimeError("A detector scores only after fit() or restore().")
         return self._memory, self._reference, self._reach if self._reach is not None else torch.empty(0)
-
-
-class FinePatchMemory(PatchMemory):
-    """The same on shallower maps and a finer grid: small defects, and those of colour and texture."""
-
-    registered = "fine_patch_memory"

@@ -53,7 +53,7 @@ DETECTORS = {
         leaves_one_out=True,
     ),
     "fine_patch_memory": Entry(
-        "irp_kedro.detectors.patch_memory:FinePatchMemory",
+        "irp_kedro.detectors.fine_patch_memory:FinePatchMemory",
         features="fine_patches",
         by_logarithm=False,
         leaves_one_out=True,
