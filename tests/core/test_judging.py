@@ -370,6 +370,17 @@ def test_witnesses_are_asked_once_they_learnt_from_the_reference_and_other_judge
     assert [asked.fitted for asked in silent.made] == [set()]
 
 
+def test_a_witness_that_judged_against_the_same_reference_does_not_learn_again() -> None:
+    witness = TellsAlike("template", [], lambda scores: scores)
+    judge, asked = Apart(witness.fresh, epochs=3), (np.array([2, 3]), np.array([4]))
+    judge.judge(np.array([0, 1]), cycle=5)
+    judge.resemblance(np.array([0, 1]), *asked, cycle=5)
+    assert [spy.fitted for spy in witness.made] == [{0, 1}]
+    judge.resemblance(np.array([0, 2]), *asked, cycle=5)
+    judge.resemblance(np.array([0, 1]), *asked, cycle=6)
+    assert [(spy.name, spy.fitted) for spy in witness.made[1:]] == [("judge/5", {0, 2}), ("judge/6", {0, 1})]
+
+
 def test_witnesses_compare_without_having_learnt() -> None:
     witness, silent = TellsAlike("template", [], lambda scores: scores), spy_on()
     judges = [Apart(silent.fresh, epochs=3), Apart(witness.fresh, epochs=3), held_out(silent)]

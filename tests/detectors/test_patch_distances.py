@@ -13,6 +13,7 @@ from irp_kedro.detectors.patch_distances import (
     likeness_to,
     nearest,
     of_each,
+    of_images,
     statistics,
 )
 
@@ -36,6 +37,13 @@ def test_each_image_gives_the_patches_it_is_asked_for() -> None:
         [[9, 10, 11], [0, 1, 2]],
         [[15, 16, 17], [15, 16, 17]],
     ]
+
+
+@pytest.mark.parametrize("images", [[2], [0, 1, 2], [0, 2]])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.int16])
+def test_some_images_are_taken_in_their_order(images: list[int], dtype: torch.dtype) -> None:
+    values = torch.arange(24).view(4, 2, 3).to(dtype)
+    assert torch.equal(of_images(values, torch.tensor(images)), values[:, :, images])
 
 
 @pytest.mark.parametrize(("bfloat16", "tolerance"), [(False, 1e-5), (True, 0.2)])

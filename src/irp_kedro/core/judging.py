@@ -80,7 +80,8 @@ class InSample:
 class Apart:
     """Another detector, trained afresh on the remaining images in each cycle, scores those same images.
 
-    Also the judge for detectors that leave an image out by themselves when they score it.
+    Also the judge for detectors that leave an image out by themselves when they score it. The last one is kept
+    until the next cycle, for what it may be asked as a witness.
 
     Attributes:
         fresh: makes an untrained judge from a name.
@@ -89,21 +90,27 @@ class Apart:
 
     fresh: Callable[[str], AnomalyDetector]
     epochs: int
+    _last: dict[int, tuple[Rows, AnomalyDetector]] = field(default_factory=dict, repr=False, compare=False)
 
     def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
         """Return the scores of a judge trained on ``rows``."""
         detector = self.fresh(f"judge/{cycle}")
         detector.fit(rows, epochs=self.epochs)
+        self._last.clear()
+        self._last[cycle] = rows, detector
         return detector.score(np.concatenate([rows, outside]))
 
     def resemblance(
         self, reference: Rows, left: Rows, others: Rows, *, cycle: int
     ) -> list[tuple[Scores, Scores]]:
         """Return what the judge says as a witness, where it is one (:class:`resemblance.Recognises`)."""
-        detector = self.fresh(f"judge/{cycle}")
+        learnt_from, last = self._last.get(cycle, (NOBODY, None))
+        knows = last is not None and np.array_equal(learnt_from, reference)
+        detector = last if knows else self.fresh(f"judge/{cycle}")
         if not isinstance(detector, Witness):
             return []
-        detector.fit(reference, epochs=self.epochs)
+        if not knows:
+            detector.fit(reference, epochs=self.epochs)
         return detector.resemblance(left, others)
 
     def witnesses(self, *, cycle: int) -> Sequence[Witness]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from irp_kedro.core.detector import Rows
-from irp_kedro.detectors.patch_distances import TOGETHER, in_parts, of_each
+from irp_kedro.detectors.patch_distances import TOGETHER, in_parts, of_images
 from irp_kedro.features.device import upload
 
 BYTES = 4  # of a distance in half precision and the 16-bit number of a patch
@@ -53,8 +53,10 @@ class MemoryTable:
             for some in torch.arange(self.n_images, device=rows.device).split(TOGETHER):
                 distance[some], patch[some] = compare(some, None)
             self.made = distance, patch
-        distance, patch = (kind[rows] for kind in self.made)
-        return (distance, patch) if patches is None else (of_each(distance, patches), of_each(patch, patches))
+        distance, patch = self.made
+        if patches is None:
+            return distance[rows], patch[rows]
+        return distance[rows[:, None], patches], patch[rows[:, None], patches]
 
     def has(self, group: Rows) -> npt.NDArray[np.bool_]:
         """Return to which images the distances of all others have been made, (n_group,)."""
@@ -65,5 +67,5 @@ class MemoryTable:
         distance, _ = self.made or (torch.empty(0), None)
         columns = upload(np.searchsorted(self.remembered, group), distance.device)
         return in_parts(
-            lambda some: distance[some].index_select(2, columns).transpose(1, 2), upload(asked, distance.device)
+            lambda some: of_images(distance[some], columns).transpose(1, 2), upload(asked, distance.device)
         )

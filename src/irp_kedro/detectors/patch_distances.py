@@ -81,6 +81,14 @@ def kth_smallest(values: Tensor, k: int) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(partitioned[..., k - 1]))
 
 
+def of_images(values: Tensor, images: Tensor) -> Tensor:
+    """Return what ``values`` (n, n_patches, n_images) say of some of these images, in their order."""
+    if values.device.type != "cpu":
+        return values.index_select(2, images)
+    # Half of the time of torch's.
+    return torch.from_numpy(np.take(values.numpy(), images.numpy(), axis=2))
+
+
 def apart(distance: Tensor, own: Tensor) -> Tensor:
     """Return distances (n, n_patches, n_images) in single precision, infinite where an image is one's own.
 

@@ -27,6 +27,7 @@ from irp_kedro.detectors.patch_distances import (
     kth_smallest,
     nearest,
     of_each,
+    of_images,
     statistics,
 )
 from irp_kedro.detectors.remembered_patches import Drawing, RememberedPatches
@@ -87,7 +88,7 @@ class PatchMemory:
         places = upload(self._referring, self.features.device)
         drawn = self._drawn_patches(self._referring)
         self._reach = in_parts(
-            lambda some, patches: self._kth_distance(*self._to_reference(some, patches)), places, drawn
+            lambda some, patches: self._kth_distance(self._to_reference(some, patches)[0]), places, drawn
         )
         return []
 
@@ -224,36 +225,37 @@ class PatchMemory:
 
     def _excess_of(self, rows: Tensor) -> Tensor:
         """Return the excess of every patch of a few images, (n_rows, n_patches)."""
-        _, _, reach = self._fitted()
+        _, reference, reach = self._fitted()
         distance, patch = self._to_reference(rows)
-        kth = self._kth_distance(distance, patch)
+        kth = self._kth_distance(distance)
         # All that are as near as the k-th, so that no order among equals matters.
         near = (distance <= kth[:, :, None]).float()
         # A flat index of each remembered patch is several times as fast as one of two parts.
-        flat = torch.arange(len(reach), device=reach.device) * reach.shape[1] + patch
-        theirs = reach.flatten().index_select(0, flat.flatten()).view(patch.shape)
+        first = torch.arange(0, reach.numel(), reach.shape[1], dtype=torch.int32, device=reach.device)
+        flat = first + of_images(patch, reference)
+        theirs = reach.flatten().index_select(0, flat.flatten()).view(flat.shape)
         return kth - (theirs * near).sum(dim=2) / near.sum(dim=2).clamp_min(1)
 
-    def _kth_distance(self, distance: Tensor, patch: Tensor) -> Tensor:
+    def _kth_distance(self, distance: Tensor) -> Tensor:
         """Return the distance of each patch to the k-th nearest reference image, (n, n_patches)."""
         n_reference = distance.shape[2]
         k = max(1, int(self.settings.patches.neighbours * n_reference))
         kth = kth_smallest(distance, k)
+        if kth.device.type == "cpu" and not kth.isinf().any():
+            return kth
         # Copies of an image are no neighbours of it; where fewer than k others are left, the farthest counts.
         farthest = distance.masked_fill(distance.isinf(), 0).amax(dim=2)
         return torch.where(kth.isinf(), farthest, kth)
 
     def _to_reference(self, rows: Tensor, patches: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return distance to, and number of, the nearest patch of every reference image; infinite to oneself.
+        """Return distances to the nearest patch of reference images, and its number of all that are remembered.
 
-        Args:
-            rows: images.
-            patches: which patches of each, (n, some); all where it is left out.
+        An image is infinitely far from itself. ``patches`` (n, some) are those of each; without them all.
         """
         memory, reference, _ = self._fitted(reach=False)
         distance, patch = self._table.of(rows, patches, self._compare)
         own = memory.who[reference][None, :] == self._who[rows][:, None]
-        return apart(distance.index_select(2, reference), own), patch.index_select(2, reference)
+        return apart(of_images(distance, reference), own), patch
 
     def _compare(self, rows: Tensor, patches: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return each patch's distance to the nearest patch of every remembered image, and which it is."""
