@@ -159,7 +159,7 @@ class RefinementParameters(Group):
     score: Literal["latent_energy", "negative_log_likelihood"] = "latent_energy"
     pretrain_epochs: Annotated[int, Field(ge=0)] = 0
     epochs_per_cycle: Annotated[int, Field(ge=0)] = 0
-    max_cycles: Annotated[int, Field(ge=0)] = 4
+    max_cycles: Annotated[int, Field(ge=0)] = 2
     max_removed_fraction: Fraction = 0.4
     patience: Count = 1
     checkpoint_every: Count = 1
