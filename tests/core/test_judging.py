@@ -1,3 +1,4 @@
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Self
 
@@ -379,6 +380,15 @@ def test_a_witness_that_judged_against_the_same_reference_does_not_learn_again()
     judge.resemblance(np.array([0, 2]), *asked, cycle=5)
     judge.resemblance(np.array([0, 1]), *asked, cycle=6)
     assert [(spy.name, spy.fitted) for spy in witness.made[1:]] == [("judge/5", {0, 2}), ("judge/6", {0, 1})]
+
+
+def test_a_judge_that_is_no_witness_is_not_kept() -> None:
+    silent = spy_on()
+    judge = Apart(silent.fresh, epochs=3)
+    judge.judge(np.array([0, 1]), cycle=5)
+    kept = [weakref.ref(spy) for spy in silent.made]
+    silent.made.clear()
+    assert [spy() for spy in kept] == [None]
 
 
 def test_witnesses_compare_without_having_learnt() -> None:

@@ -80,8 +80,8 @@ class InSample:
 class Apart:
     """Another detector, trained afresh on the remaining images in each cycle, scores those same images.
 
-    Also the judge for detectors that leave an image out by themselves when they score it. The last one is kept
-    until the next cycle, for what it may be asked as a witness.
+    Also the judge for detectors that leave an image out by themselves when they score it. A witness is kept
+    until the next cycle, for what it may be asked then.
 
     Attributes:
         fresh: makes an untrained judge from a name.
@@ -90,14 +90,15 @@ class Apart:
 
     fresh: Callable[[str], AnomalyDetector]
     epochs: int
-    _last: dict[int, tuple[Rows, AnomalyDetector]] = field(default_factory=dict, repr=False, compare=False)
+    _last: dict[int, tuple[Rows, Witness]] = field(default_factory=dict, repr=False, compare=False)
 
     def judge(self, rows: Rows, *, cycle: int, outside: Rows = NOBODY) -> Scores:
         """Return the scores of a judge trained on ``rows``."""
         detector = self.fresh(f"judge/{cycle}")
         detector.fit(rows, epochs=self.epochs)
-        self._last.clear()
-        self._last[cycle] = rows, detector
+        if isinstance(detector, Witness):  # a large flow would be kept for nothing
+            self._last.clear()
+            self._last[cycle] = rows, detector
         return detector.score(np.concatenate([rows, outside]))
 
     def resemblance(
