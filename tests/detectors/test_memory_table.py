@@ -23,12 +23,8 @@ class Comparing:
 
     def __call__(self, rows: Tensor, patches: Tensor | None) -> tuple[Tensor, Tensor]:
         self.compared += len(rows)
-        both = self.distance[rows], self.patch[rows]
-        if patches is None:
-            return both
-        return both[0][torch.arange(len(rows))[:, None], patches], both[1][
-            torch.arange(len(rows))[:, None], patches
-        ]
+        which = torch.arange(N_PATCHES).expand(len(rows), -1) if patches is None else patches
+        return self.distance[rows[:, None], which], self.patch[rows[:, None], which]
 
 
 def table(most: int = SIZE) -> MemoryTable:
@@ -54,6 +50,8 @@ def test_every_image_is_compared_once_where_the_table_may_be_kept(most: int, tim
 def test_it_has_the_distances_to_remembered_images_once_they_were_made() -> None:
     comparing, made, group = Comparing(), table(), np.array([0, 4, 6, 8])
     assert not made.has(group).any()
+    with pytest.raises(RuntimeError, match="No distances have been made"):
+        made.columns(np.array([8]), np.array([4]))
     made.of(torch.arange(2), None, comparing)
     assert made.has(group).tolist() == [False, True, True, False]
     columns = made.columns(np.array([8, 0, 3]), np.array([4, 6]))

@@ -64,7 +64,9 @@ class MemoryTable:
 
     def columns(self, asked: Rows, group: Rows) -> Tensor:
         """Return the distances to images that it :meth:`has`, (n_asked, n_group, n_patches)."""
-        distance, _ = self.made or (torch.empty(0), None)
+        if self.made is None:
+            raise RuntimeError("No distances have been made; ask has() first.")
+        distance, _ = self.made
         columns = upload(np.searchsorted(self.remembered, group), distance.device)
         return in_parts(
             lambda some: of_images(distance[some], columns).transpose(1, 2), upload(asked, distance.device)

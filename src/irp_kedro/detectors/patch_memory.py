@@ -248,7 +248,7 @@ class PatchMemory:
         return torch.where(kth.isinf(), farthest, kth)
 
     def _to_reference(self, rows: Tensor, patches: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return distances to the nearest patch of reference images, and its number of all that are remembered.
+        """Return distances to every reference image, and which patch of every *remembered* image is nearest.
 
         An image is infinitely far from itself. ``patches`` (n, some) are those of each; without them all.
         """
