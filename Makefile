@@ -28,7 +28,8 @@ realdata: $(STAMP) ## the tests on real images (IRP_REAL_DATA=folder)
 
 bench-gpu: $(STAMP) ## the loop on a CUDA device: equal to the CPU, nothing waits, and how fast
 	$(BIN)/pytest -m gpu
-	$(BIN)/python benchmarks/floor.py --device cuda
+	$(BIN)/python benchmarks/floor.py --device cuda --images 8
+	$(BIN)/python benchmarks/floor.py --device cuda --images 8 --flow paper
 	$(BIN)/python benchmarks/growth.py --device cuda
 
 notebook: $(STAMP) ## notebooks/first_steps.ipynb from top to bottom, as a page to read

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from irp_kedro.core.anomaly_maps import AnomalyMaps
+from irp_kedro.detectors.localization import gradient_maps
 from irp_kedro.errors import IncompleteRunError
 from irp_kedro.inspection import Inspected, load_backbone, map_images
 
@@ -51,6 +52,21 @@ def test_how_many_images_are_taken_together_changes_nothing(
     monkeypatch.setattr("irp_kedro.inspection.VIEWS_TOGETHER", 2)
     single = maps_of(surfaces, "gaussian", *range(20), n_views=2)
     np.testing.assert_allclose(whole.maps, single.maps, rtol=0.01, atol=float(whole.maps.max()) * 1e-3)
+
+
+def test_a_last_batch_of_fewer_images_has_the_shape_of_the_others(
+    surfaces: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes = []
+
+    def noted(detector: Any, backbone: Any, images: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
+        shapes.append(images.shape)
+        return gradient_maps(detector, backbone, images, *rest, **named)
+
+    monkeypatch.setattr("irp_kedro.inspection.gradient_maps", noted)
+    assert len(maps_of(surfaces, "gaussian", *range(6), n_views=2).maps) == 6
+    assert len(shapes) == 2
+    assert len(set(shapes)) == 1
 
 
 def test_a_backbone_of_other_weights_is_refused(surfaces: Any) -> None:

@@ -29,6 +29,8 @@ INERT = (
     "calibration.",
     "reporting.",
 )
+# Of two kinds, or of a form of its own.
+FREE = {"device": "cpu", "features.batch_views": 7}
 # Read from a file, whose contents count: tests/datasets/test_review_file.py
 FILES = {"refinement.review"}
 
@@ -45,8 +47,8 @@ def flatten(group: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any, Any]
 
 def changed(key: str, value: Any, annotation: Any) -> Any:
     """Return another valid value for a parameter."""
-    if key == "device":
-        return "cpu"
+    if key in FREE:
+        return FREE[key]
     if isinstance(value, bool):
         return not value
     if get_origin(annotation) is Literal:

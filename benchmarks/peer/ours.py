@@ -51,7 +51,7 @@ def settings(spec: dict[str, Any]) -> LoopSettings:
         flow=FlowParameters(**spec["flow"]),
         views=ViewParameters(bank=spec["bank_views"], train=spec["train_views"], score=spec["score_views"]),
         seed=spec["seed"],
-        device="cpu",
+        device=spec["device"],
     )
 
 
@@ -69,14 +69,14 @@ def run(spec: dict[str, Any], store: FeatureStore) -> dict[str, Any]:
     )
     whole = began = now()
     images = PreparedImages(paths, Preparation(crop="none", size=spec["size"]))
-    bank, record = extract(images, plan, store, resolve_device("cpu"))
+    bank, record = extract(images, plan, store, resolve_device(spec["device"]))
     extraction, began = since(began), now()
     digests = [digest_of[name] for name in spec["train"]]
     manifest = pd.DataFrame({"image_id": digests, "digest": digests})
     cycles = list(run_strategy("iterative_refinement", manifest, bank, settings(spec)))
     loop, began = since(began), now()
     tested = [digest_of[name] for name in [*spec["test_normal"], *spec["test_anomalous"]]]
-    scores = score_images(cycles[-1].trained, bank, tested, "cpu")
+    scores = score_images(cycles[-1].trained, bank, tested, spec["device"])
     test = since(began)
     labels = np.repeat([0, 1], [len(spec["test_normal"]), len(spec["test_anomalous"])])
     records = [cycle.record for cycle in cycles]

@@ -4,6 +4,7 @@
     python benchmarks/peer/run.py --peer differnet --images FOLDER
     python benchmarks/peer/run.py --peer differnet --images FOLDER --flow paper
     python benchmarks/peer/run.py --peer differnet --images FOLDER --peer-as-published
+    python benchmarks/peer/run.py --peer differnet --images FOLDER --device cuda
 
 The first has our default flow on both sides, the second the paper's, the last our defaults against its own
 sizes. Setting: a set at a contamination; 10 epochs, then 5 cycles of scoring, removal and 2 epochs, then the
@@ -54,6 +55,7 @@ def spec_of(options: argparse.Namespace, parameters: Parameters, home: Path) -> 
         "home": str(home),
         "seed": parameters.seed,
         "threads": options.threads,
+        "device": options.device,
         "backbone": parameters.backbone,
         "size": parameters.preparation.size,
         "scales": scales,
@@ -194,6 +196,7 @@ def main() -> None:
     )
     parser.add_argument("--mad-factor", type=float, default=7.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--device", default="cpu", help="of both: cpu, cuda")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     ours, peers = [], []

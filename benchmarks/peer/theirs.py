@@ -65,8 +65,10 @@ class FrozenFeatures(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         began = now()
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, self.precision == "bfloat16"):
+        with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16, self.precision == "bfloat16"):
             pooled = self.backbone(images)[:, :, None, None]
+        if images.device.type == "cuda":
+            torch.cuda.synchronize()  # once a batch, as its own code does to read the loss
         self.watch.add("features", began)
         return pooled
 
@@ -136,7 +138,8 @@ class Original:
     def _configure(self) -> None:
         spec, config = self.spec, self.config
         levels = load_levels(spec["backbone"])
-        config.device, config.verbose, config.save_model, config.meta_epochs = "cpu", False, False, 1
+        config.verbose, config.save_model, config.meta_epochs = False, False, 1
+        config.device = spec["device"]
         config.img_size = (spec["size"], spec["size"])
         config.img_dims = [3, *config.img_size]
         config.norm_mean, config.norm_std = list(levels.mean), list(levels.std)

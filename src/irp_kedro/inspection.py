@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,13 +16,16 @@ from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.errors import IncompleteRunError
 from irp_kedro.features.backbone import Backbone
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank
+from irp_kedro.features.device import with_halving
+from irp_kedro.features.extraction import filled_up
 from irp_kedro.features.preparation import PreparedImages
 from irp_kedro.features.views import even_angles
 from irp_kedro.judges import FeatureLoader, resolve_device
 
 logger = logging.getLogger(__name__)
 
-VIEWS_TOGETHER = 8  # views followed back at a time: what they hold in the backbone bounds the memory
+# Views followed back at a time: what they hold in the backbone bounds the memory.
+VIEWS_TOGETHER, VIEWS_TOGETHER_ON_GPU = 8, 64
 PATCHES_TOGETHER = 64  # images whose patch features are read at a time
 
 
@@ -112,12 +116,21 @@ def _gradients(model: TrainedDetector, seen: Inspected, digests: Sequence[str], 
     backbone = load_backbone(recipe, place)
     detector = unbound_detector(model, recipe, place)
     bfloat16 = recipe.precision == "bfloat16"
-    together = max(1, VIEWS_TOGETHER // n_views)
+    views_together = VIEWS_TOGETHER if place.type == "cpu" else VIEWS_TOGETHER_ON_GPU
+    size = together = max(1, views_together // n_views)
     for start in range(0, len(digests), together):
-        pixels = np.stack([seen.images.read(digest) for digest in digests[start : start + together]])
+        some = digests[start : start + together]
+        pixels = filled_up([seen.images.read(digest) for digest in some], together)
         prepared = torch.from_numpy(pixels).to(place).permute(0, 3, 1, 2).float() / 255
         if isinstance(detector, Differentiable):
-            yield as_half(gradient_maps(detector, backbone, prepared, even_angles(n_views), bfloat16=bfloat16))
+            follow = partial(gradient_maps, detector, backbone, angles=even_angles(n_views), bfloat16=bfloat16)
+            attempt = partial(_in_parts, follow, prepared)
+            maps, size = with_halving(attempt, size, "anomaly maps")
+            yield as_half(maps[: len(some)])
+
+
+def _in_parts(follow: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, size: int) -> torch.Tensor:
+    return torch.cat([follow(part) for part in torch.split(images, size)])
 
 
 def as_half(maps: torch.Tensor) -> Maps:

@@ -85,7 +85,7 @@ class FeatureParameters(Group):
 
     scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(default=(1.0, 0.5), min_length=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    batch_views: Count = 16
+    batch_views: Count | Literal["auto"] = "auto"
     shard_images: Count = 64
 
 

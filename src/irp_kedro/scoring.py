@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.errors import ModelError
 from irp_kedro.features.bank import ExtractionRecipe
 from irp_kedro.features.colours import COLOURS
-from irp_kedro.features.device import resolve_precision
+from irp_kedro.features.device import resolve_batch_views, resolve_precision
 from irp_kedro.features.extraction import extract_batches
 from irp_kedro.features.preparation import Pixels, Preparation
 from irp_kedro.features.views import even_angles
@@ -66,21 +66,21 @@ class SavedScorer:
         model: as ``model.safetensors`` holds it.
         device: as the parameter.
         batch_views: views that pass the backbone together, as when the bank was made: kernels may round
-            otherwise for other shapes.
+            otherwise for other shapes; ``auto`` goes by the device.
 
     Raises:
         ModelError: the model does not say how pixels become its features, or at which score it alarms.
     """
 
-    def __init__(self, model: TrainedDetector, device: str, batch_views: int = 8) -> None:
+    def __init__(self, model: TrainedDetector, device: str, batch_views: int | Literal["auto"] = 8) -> None:
         self.model = model
         self.recipe = recipe_of(model)
         self.threshold = float(model.config["threshold"])
         self.threshold_fits = model.config.get("fit", True) is not None
         self.preparation = self.recipe.preparation
-        self.batch_views = batch_views
-        self.together = max(1, batch_views // len(self.recipe.angles))
         self._device = resolve_device(device)
+        self.batch_views = resolve_batch_views(batch_views, self._device)
+        self.together = max(1, self.batch_views // len(self.recipe.angles))
         self._works_on_pixels = DETECTORS[model.detector].features == "pixels"
         needs_none = self._works_on_pixels or self.recipe.backbone == COLOURS
         self._backbone = None if needs_none else load_backbone(self.recipe, self._device)

@@ -13,6 +13,7 @@ from irp_kedro.detectors.differnet import DifferNet
 from irp_kedro.detectors.gaussian import Gaussian
 from irp_kedro.detectors.patch_memory import PatchMemory
 from irp_kedro.detectors.settings import DetectorSettings
+from irp_kedro.features.device import with_halving
 from irp_kedro.features.residence import StreamedViews
 from irp_kedro.parameters import RefinementParameters, TrainingParameters
 
@@ -60,7 +61,7 @@ def test_scores_are_those_of_the_cpu(kind: Any, features: torch.Tensor, exact: D
         np.testing.assert_allclose(other, scores[0], rtol=TOLERANCE)
 
 
-@pytest.mark.parametrize("judge", ["differnet", "gaussian"])
+@pytest.mark.parametrize("judge", ["differnet", "gaussian", "patch_memory"])
 @pytest.mark.parametrize("scoring", ["in_sample", "held_out"])
 def test_the_loop_removes_the_same_images_as_on_the_cpu(
     judge: str,
@@ -79,6 +80,20 @@ def test_the_loop_removes_the_same_images_as_on_the_cpu(
     assert [cycle.stop for cycle in on_gpu] == [cycle.stop for cycle in on_cpu]
 
 
+def test_a_batch_that_does_not_fit_is_halved_until_it_does() -> None:
+    def make(size: int) -> torch.Tensor:
+        return torch.zeros(size, 2**28, dtype=torch.uint8, device=CUDA)
+
+    share = (torch.cuda.memory_reserved() + 2**30) / torch.cuda.get_device_properties(CUDA).total_memory
+    torch.cuda.set_per_process_memory_fraction(share)
+    try:
+        made, size = with_halving(make, 16, "a test")
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert size in {2, 4}  # 512 MB, or all of a GB
+    assert len(made) == size
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_nothing_in_an_epoch_or_a_scoring_waits_for_the_device(
     streamed: bool,
@@ -87,7 +102,8 @@ def test_nothing_in_an_epoch_or_a_scoring_waits_for_the_device(
     sync_debug_mode: Callable[[str], None],
 ) -> None:
     detector = DifferNet(StreamedViews(features, CUDA) if streamed else features.to(CUDA), exact)
-    detector.fit(NORMAL, epochs=1)  # the first call loads kernels
+    detector.fit(NORMAL, epochs=3)  # the first steps load kernels, the next is recorded
+    assert detector._captured._graph is not None
     sync_debug_mode("error")
     detector._train_epoch(NORMAL)
     detector.score_there(ROWS)

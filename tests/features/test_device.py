@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from irp_kedro.features.device import download, resolve_precision, upload, with_halving
+from irp_kedro.features.device import download, resolve_batch_views, resolve_precision, upload, with_halving
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc of glibc")
@@ -23,6 +23,12 @@ def test_memory_that_is_freed_again_and_again_is_not_cleared_again_and_again() -
     # 64 tensors of 16 MB, 4,000 pages each, are made; one may land in fresh memory, by where others lie.
     # Without the call most do, more often than not.
     assert int(done.stdout) < 2 * 4_000
+
+
+def test_how_many_views_pass_together_goes_by_the_device_unless_it_is_said() -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert resolve_batch_views("auto", cpu) < resolve_batch_views("auto", gpu)
+    assert resolve_batch_views(7, cpu) == resolve_batch_views(7, gpu) == 7
 
 
 def test_what_goes_up_comes_down_as_it_was() -> None:

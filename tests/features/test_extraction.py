@@ -117,6 +117,13 @@ def test_progress_counts_up_to_what_was_missing(images: PreparedImages, store: F
     assert seen == [(2, 7), (3, 7), (5, 7), (6, 7), (7, 7)]
 
 
+def test_left_to_itself_a_cpu_takes_16_views_together(images: PreparedImages, store: FeatureStore) -> None:
+    seen: list[int] = []
+    plan = ExtractionPlan(**{**vars(PLAN), "n_views": 4, "batch_views": "auto", "shard_images": 64})
+    extract(images, plan, store, CPU, lambda done, total: seen.append(done))
+    assert seen == [4, 7]
+
+
 @pytest.mark.parametrize(("n_views", "batch_views"), [(4, 3), (3, 8), (1, 1)])
 def test_how_views_fill_a_batch_matters_to_rounding_alone(
     n_views: int, batch_views: int, images: PreparedImages, store: FeatureStore, tmp_path: Path

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from safetensors import SafetensorError
 
@@ -19,7 +20,9 @@ FITTED_ON = 32  # images; the mean of what another arithmetic adds to a score is
 LEVELS = 4  # from a model up to its data folder: strategy, cell, layer, data folder
 
 
-def open_scorer(path: Path, device: str, batch_views: int, *, float32: bool = False) -> Scorer:
+def open_scorer(
+    path: Path, device: str, batch_views: int | Literal["auto"], *, float32: bool = False
+) -> Scorer:
     """Return the scorer of a ``model.safetensors``, or of an ``.onnx`` that was made of one.
 
     Args:

@@ -20,6 +20,7 @@ from torch import Tensor, distributed
 
 from irp_kedro.core import seeding
 from irp_kedro.core.detector import Rows, Scores
+from irp_kedro.detectors.captured_step import CapturedStep
 from irp_kedro.detectors.flow import NormalizingFlow, latent_energy, negative_log_likelihood
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 from irp_kedro.features.device import download, keep_freed_memory, resolve_precision, with_halving
@@ -79,7 +80,9 @@ class DifferNet:
             eps=1e-4,
             weight_decay=settings.training.weight_decay,
             fused=True,  # one pass over weights and moments a step
+            capturable=features.device.type == "cuda",
         )
+        self._captured = CapturedStep()
 
     def fit(self, rows: Rows, *, epochs: int) -> list[float]:
         """Train for ``epochs`` more epochs; return the mean loss of each, nats a feature."""
@@ -161,6 +164,7 @@ class DifferNet:
             moments.setdefault(int(parameter), {})[name] = own.pop(key)
         self.mean, self.deviation = (own.pop(key).to(self.features.device) for key in ("mean", "deviation"))
         self.flow.load_state_dict(own)
+        self._captured = CapturedStep()
         groups = self._optimiser.state_dict()["param_groups"]
         self._optimiser.load_state_dict({"state": moments, "param_groups": groups})
 
@@ -192,8 +196,14 @@ class DifferNet:
         for some in _parts(len(images), BATCHES_GATHERED * batch_views):
             vectors = self._standardised(self.features.gather(images[some], views[some]))
             for batch in vectors.split(batch_views):
-                loss_sum += self._train_step(batch) * len(batch)
+                loss_sum += self._take_step(batch) * len(batch)
         return loss_sum / len(images)
+
+    def _take_step(self, batch: Tensor) -> Tensor:
+        whole = len(batch) == self.settings.training.batch_views == self._trained_together
+        if whole and self.share.of == 1 and CapturedStep.possible(batch.device):
+            return self._captured.take(self._train_step, batch)
+        return self._train_step(batch)
 
     def _train_step(self, batch: Tensor) -> Tensor:
         loss, self._trained_together = with_halving(

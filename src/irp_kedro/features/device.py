@@ -8,7 +8,7 @@ import ctypes
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from torch import Tensor
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+VIEWS_TOGETHER_ON_CPU, VIEWS_TOGETHER_ON_GPU = 16, 64
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
@@ -68,13 +70,24 @@ def with_halving(run: Callable[[int], T], size: int, what: str) -> tuple[T, int]
         try:
             return run(size), size
         except torch.OutOfMemoryError:
-            if size == 1:
+            # A CUDA graph that is being recorded ends here; whoever records goes on without one.
+            if size == 1 or (torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()):
                 raise
         # Only here, outside the handler, are the tensors of the failed attempt gone.
         size //= 2
         logger.warning("%s: the device's memory ended; going on with %d views at a time", what, size)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def resolve_batch_views(batch_views: int | Literal["auto"], device: torch.device) -> int:
+    """Return how many views pass the backbone together where ``auto`` is asked for.
+
+    A CPU's caches hold what few views make; a GPU takes as long to start the operations of few as of many.
+    """
+    if batch_views != "auto":
+        return batch_views
+    return VIEWS_TOGETHER_ON_CPU if device.type == "cpu" else VIEWS_TOGETHER_ON_GPU
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:

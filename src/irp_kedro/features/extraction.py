@@ -2,13 +2,14 @@
 
 import itertools
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +19,12 @@ from torch import Tensor
 from irp_kedro.features.backbone import Backbone
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, Features, FeatureStore
 from irp_kedro.features.colours import COLOURS, colour_cells, colour_recipe
-from irp_kedro.features.device import keep_freed_memory, resolve_precision, with_halving
+from irp_kedro.features.device import (
+    keep_freed_memory,
+    resolve_batch_views,
+    resolve_precision,
+    with_halving,
+)
 from irp_kedro.features.preparation import Pixels, PreparedImages
 from irp_kedro.features.views import even_angles, rotate
 
@@ -26,8 +32,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-DECODERS = 2
-DECODED_AHEAD = 16
+DECODERS, DECODERS_BESIDE_GPU = 2, 8  # threads; a CPU that runs the backbone has other work
+DECODED_AHEAD = 16  # images at least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +45,7 @@ class ExtractionPlan:
         scales: input sizes relative to the prepared image.
         n_views: rotated views an image; of patches, 1 or 4 quarter turns whose patches are averaged.
         precision: ``auto``, ``float32`` or ``bfloat16``; auto takes bfloat16 where the hardware multiplies it.
-        batch_views: views that pass the network together.
+        batch_views: views that pass the network together; ``auto`` goes by the device.
         shard_images: images a shard; a kill loses at most one shard.
         patch_levels: maps that are kept by position, at full scale; 0 pools them.
         finer: also keep finer patches, of the maps before the deepest, from the same pass.
@@ -50,7 +56,7 @@ class ExtractionPlan:
     scales: tuple[float, ...]
     n_views: int
     precision: str
-    batch_views: int
+    batch_views: int | Literal["auto"]
     shard_images: int
     patch_levels: int = 0
     finer: bool = False
@@ -109,6 +115,7 @@ def extract(
         patch_levels=plan.patch_levels,
     )
     finer, coloured = replace(recipe, patch_skip=1), colour_recipe(images.preparation)
+    batch_views = resolve_batch_views(plan.batch_views, device)
     recipes = [recipe, *[finer] * plan.finer, *[coloured] * plan.coloured]
     digests = sorted(images.paths)
     # Cells that start together wait here and then find the features that the first of them extracted.
@@ -117,8 +124,8 @@ def extract(
         missing = sorted(set().union(*(store.missing(each, digests) for each in lacking)))
         done = 0
         for shard in _batched(missing, plan.shard_images):
-            decoded = _decode_ahead(images, shard)
-            batches = extract_batches(backbone, decoded, lacking, plan.batch_views, device)
+            decoded = _decode_ahead(images, shard, device)
+            batches = extract_batches(backbone, decoded, lacking, batch_views, device)
             rows = []
             for batch in batches:
                 rows.append(batch)
@@ -162,8 +169,7 @@ def extract_batches(
     together = batch_views
     for group in _batched(decoded, per_batch):
         # A last, shorter batch is filled up: kernels may round differently for other shapes.
-        filled = np.stack([*group, *[group[-1]] * (per_batch - len(group))])
-        attempt = partial(_pass, backbone, filled, recipes, device)
+        attempt = partial(_pass, backbone, filled_up(group, per_batch), recipes, device)
         kinds, together = with_halving(attempt, together, "extraction")
         yield [rounded(kind[: len(group)]).cpu().numpy() for kind in kinds]
 
@@ -201,6 +207,14 @@ def _by_network(
     return [pooled.view(len(pixels), len(angles), -1)]
 
 
+def filled_up(images: Sequence[Pixels], size: int) -> Pixels:
+    """Return ``size`` images as one array: those there are, and the last of them again.
+
+    On a GPU a first batch of another shape takes seconds: cuDNN makes a plan for every convolution.
+    """
+    return np.stack([*images, *[images[-1]] * (size - len(images))])
+
+
 def rounded(features: Tensor) -> Tensor:
     """Return features in half precision, as a bank keeps them; what would not fit is cut off."""
     limit = torch.finfo(torch.float16).max
@@ -211,8 +225,9 @@ def _is_bf16(recipe: ExtractionRecipe) -> bool:
     return recipe.precision == "bfloat16"
 
 
-def _decode_ahead(images: PreparedImages, digests: Sequence[str]) -> Iterator[Pixels]:
-    with ThreadPoolExecutor(DECODERS) as pool:
+def _decode_ahead(images: PreparedImages, digests: Sequence[str], device: torch.device) -> Iterator[Pixels]:
+    decoders = DECODERS if device.type == "cpu" else min(DECODERS_BESIDE_GPU, os.cpu_count() or 1)
+    with ThreadPoolExecutor(decoders) as pool:
         waiting: deque[Future[Pixels]] = deque()
         for digest in digests:
             waiting.append(pool.submit(images.read, digest))
