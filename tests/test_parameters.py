@@ -87,6 +87,13 @@ def test_a_merged_tree_comes_back_as_it_went_in() -> None:
     assert check_parameters(tree).model_dump(mode="json") == tree
 
 
+@pytest.mark.parametrize("value", [0, 1.5, "automatic"])
+def test_a_number_of_views_that_is_none_is_one_fault(value: Any) -> None:
+    assert fault_of(features={"batch_views": value}).endswith(
+        f"features.batch_views = {value!r}: should be auto, or a whole number of at least 1"
+    )
+
+
 @pytest.mark.parametrize(
     ("raw", "hint"),
     [

@@ -4,15 +4,27 @@ The base of every group and the types that groups share stand here too; :mod:`ir
 tree.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator
+from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 # Kedro hands over the empty value of `--params dataset.path=` as None.
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 Folder = Annotated[Text, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$|^$")]
+
+
+def _count_or_auto(value: Any, check: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401 - whatever is given
+    """Name one fault: a union names one for each of its kinds."""
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError("should be auto, or a whole number of at least 1") from None
+
+
+ViewsTogether = Annotated[Count | Literal["auto"], WrapValidator(_count_or_auto)]
 
 
 class Group(BaseModel):

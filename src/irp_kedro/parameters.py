@@ -23,6 +23,7 @@ from irp_kedro.measuring_parameters import (
     LineageParameters,
     ReportingParameters,
     Text,
+    ViewsTogether,
 )
 
 Strategy = Literal["vanilla", "one_shot_removal", "iterative_refinement"]
@@ -85,7 +86,7 @@ class FeatureParameters(Group):
 
     scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(default=(1.0, 0.5), min_length=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    batch_views: Count | Literal["auto"] = "auto"
+    batch_views: ViewsTogether = "auto"
     shard_images: Count = 64
 
 
@@ -225,11 +226,9 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
     try:
         return Parameters.model_validate(dict(raw), strict=False)
     except ValidationError as error:
-        lines = [_fault_line(fault) for fault in error.errors()]
+        lines = [f"  - {_fault_line(fault)}" for fault in error.errors()]
         count = "1 fault" if len(lines) == 1 else f"{len(lines)} faults"
-        raise ParameterError(
-            "\n".join([f"{count} in the parameters:", *[f"  - {x}" for x in lines]])
-        ) from error
+        raise ParameterError("\n".join([f"{count} in the parameters:", *lines])) from error
 
 
 def result_digest(parameters: Parameters) -> str:
