@@ -114,6 +114,7 @@ class PatchParameters(Group):
     """Patch features and the memory of the nearest-neighbour judge (decision 0028)."""
 
     size: Annotated[int, Field(ge=32, le=2048)] = 320
+    aspect: Literal["square", "keep"] = "square"
     levels: Annotated[int, Field(ge=1, le=3)] = 2
     turns: Literal[1, 4] = 4
     per_image: Count = 40

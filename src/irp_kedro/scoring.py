@@ -107,7 +107,7 @@ class SavedScorer:
             return as_half(torch.cat(parts))
         detector = self._detector_of(pixels)
         if isinstance(detector, MapsItself):
-            return as_half(detector.anomaly_map(np.arange(len(pixels))))
+            return as_half(detector.anomaly_map(np.arange(len(pixels)), self.recipe.aspect))
         raise ModelError(f"'{self.model.detector}' makes no anomaly maps; leave --maps out.")
 
     def map_range(self) -> tuple[float, float]:

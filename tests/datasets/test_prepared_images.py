@@ -20,9 +20,10 @@ def test_a_saved_set_comes_back_with_its_recipe(
     # No pixel is touched: these files do not exist.
     paths = {"bb": tmp_path / "傷 1.png", "aa": tmp_path / "b" / "x y.png"}
     preparation = Preparation(crop="centre", size=48, aligned=aligned)
-    dataset.save(PreparedImages(paths, preparation))
+    dataset.save(PreparedImages(paths, preparation, 0.4))
     loaded = dataset.load()
     assert loaded.paths == paths
+    assert loaded.aspect == 0.4
     assert loaded.preparation == preparation
 
 
@@ -33,6 +34,7 @@ def test_a_set_that_was_saved_before_parts_were_laid_level_stays_as_it_was_taken
     file.parent.mkdir()
     file.write_text('{"crop": "none", "size": 48, "paths": {}}')
     assert dataset.load().preparation == Preparation(crop="none", size=48)
+    assert dataset.load().aspect == 1
 
 
 def test_a_missing_file_names_the_pipeline_that_makes_it(dataset: PreparedImagesDataset) -> None:

@@ -161,6 +161,12 @@ def test_the_anomaly_map_is_square_and_highest_at_the_odd_patch(remembering: Set
     assert maps[1, 1, 1] > 3 * maps[0].max()
 
 
+def test_the_anomaly_map_of_an_oblong_has_its_shape(remembering: Settings) -> None:
+    detector = fitted(with_an_odd_patch(), remembering())
+    assert detector.anomaly_map(np.array([7]), 9.0).shape == (1, 1, 9)
+    assert detector.anomaly_map(np.array([7]), 1 / 9).shape == (1, 9, 1)
+
+
 def test_the_score_is_the_mean_of_the_worst_places_of_the_map(remembering: Settings) -> None:
     detector = fitted(with_an_odd_patch(), remembering(worst=3))
     three_worst = detector.anomaly_map(ROWS).flatten(1).sort(dim=1).values[:, -3:]

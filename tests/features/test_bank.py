@@ -33,6 +33,7 @@ OTHERS = [
     replace(RECIPE, scales=(1.0, 0.5)),
     replace(RECIPE, precision="bfloat16"),
     replace(RECIPE, aligned=LEVEL),
+    replace(RECIPE, aspect=0.4),
 ]
 
 
@@ -125,8 +126,14 @@ def test_a_recipe_knows_the_preparation_of_its_images() -> None:
     assert ExtractionRecipe.from_dict(json.loads(json.dumps(aligned.as_dict()))) == aligned
 
 
+def test_a_recipe_knows_the_shape_of_its_images() -> None:
+    oblong = replace(RECIPE, aspect=0.4)
+    assert oblong.preparation.shape == Preparation(crop="none", size=32, aspect=0.4).shape
+    assert ExtractionRecipe.from_dict(json.loads(json.dumps(oblong.as_dict()))) == oblong
+
+
 def test_a_recipe_of_images_as_they_were_taken_is_named_as_before_parts_were_laid_level() -> None:
-    assert "aligned" not in RECIPE.as_dict()
+    assert not {"aligned", "aspect"} & set(RECIPE.as_dict())
 
 
 def test_a_bank_whose_recipe_is_gone_says_so(tmp_path: Path) -> None:

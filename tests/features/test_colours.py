@@ -58,6 +58,14 @@ def test_cells_lie_row_by_row() -> None:
     assert colour_cells(image)[0, :, 0].tolist() == [-0.25, 0.75, -0.25, -0.25]
 
 
+def test_an_oblong_has_square_cells_too() -> None:
+    image = torch.zeros(1, 3, 2 * CELL, 3 * CELL)
+    image[0, 0, CELL:, 2 * CELL :] = 1.0
+    cells = colour_cells(image)[0, :, 0].tolist()
+    assert len(cells) == 6
+    assert cells.index(max(cells)) == 5
+
+
 def test_a_thin_stroke_shows_in_the_deviation_more_than_in_the_mean() -> None:
     stroke = plain((0.5, 0.5, 0.5))
     stroke[0, 0, 3, :CELL] = 1.0

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +9,17 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.features.test_pose import GROUND, METAL, apart, bolt
 
-from irp_kedro.features.alignment import PartsSeen
-from irp_kedro.features.preparation import Preparation, PreparedImages, as_rgb, centre_square, decode
+from irp_kedro.features.alignment import Alignment, PartsSeen
+from irp_kedro.features.preparation import (
+    STRIDE,
+    Preparation,
+    PreparedImages,
+    as_rgb,
+    centre_square,
+    common_aspect,
+    decode,
+    grid_shape,
+)
 
 WHOLE = Preparation(crop="none", size=32)
 RED, GREEN = (255, 0, 0), (0, 255, 0)
@@ -174,3 +184,50 @@ def test_an_image_is_decoded_whole_and_a_jpeg_no_smaller_than_needed(tmp_path: P
     assert decode(saved(image, tmp_path / "a.png"), "none", 100).size == (800, 600)
     assert decode(saved(image, tmp_path / "a.png"), "centre", 100).size == (600, 600)
     assert decode(saved(image, tmp_path / "a.jpg"), "none", 100).size == (200, 150)
+
+
+@given(st.integers(64, 512), st.floats(1 / 4, 4))
+def test_an_oblong_has_about_the_area_of_the_square_and_whole_patches(size: int, aspect: float) -> None:
+    height, width = Preparation(crop="none", size=size, aspect=aspect).shape
+    assert height % STRIDE == width % STRIDE == 0
+    exact = size / aspect**0.5, size * aspect**0.5
+    assert abs(height - exact[0]) <= max(STRIDE / 2, STRIDE - exact[0])
+    assert abs(width - exact[1]) <= max(STRIDE / 2, STRIDE - exact[1])
+
+
+def test_an_oblong_and_its_mask_keep_their_shape(tmp_path: Path) -> None:
+    image, mask = Image.new("L", (250, 630)), np.zeros((630, 250), dtype=np.bool_)
+    image.paste(255, (100, 300, 150, 350))
+    mask[300:350, 100:150] = True
+    kept = Preparation(crop="none", size=320, aspect=0.4)
+    path = saved(image, tmp_path / "high.png")
+    pixels, prepared = kept.read(path), kept.prepare_mask(mask, of=path)
+    assert pixels.shape == (512, 192, 3)
+    rows, columns = np.nonzero(prepared)
+    assert np.ptp(rows) == pytest.approx(np.ptp(columns), abs=3)  # what was a square is one
+    assert (pixels[prepared] > 127).mean() > 0.95
+
+
+@pytest.mark.parametrize("otherwise", [{"crop": "centre"}, {"aligned": Alignment(side=1.1, heading="AAAA")}])
+def test_what_comes_out_square_has_no_other_aspect(otherwise: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="come out square"):
+        Preparation(**{"crop": "none", "size": 32, "aspect": 0.4, **otherwise})
+
+
+@pytest.mark.parametrize(
+    ("sizes", "aspect"),
+    [
+        ([(250, 630), (250, 622), (250, 638)], 0.4),
+        ([(630, 250)] * 9 + [(250, 630)], 2.52),
+        ([(630, 250)] * 8 + [(250, 630)] * 2, 1.0),
+        ([(100, 100), (120, 100), (110, 100)], 1.0),
+        ([], 1.0),
+    ],
+)
+def test_nine_images_in_ten_have_to_have_a_shape_in_common(sizes: list[tuple[int, int]], aspect: float) -> None:
+    assert common_aspect([width for width, _ in sizes], [height for _, height in sizes]) == aspect
+
+
+@given(st.integers(1, 24), st.integers(1, 24))
+def test_the_grid_of_an_image_is_known_by_its_aspect(rows: int, columns: int) -> None:
+    assert grid_shape(rows * columns, columns / rows) == (rows, columns)

@@ -113,3 +113,21 @@ def test_a_review_of_images_that_the_source_does_not_have_ends_the_run(tmp_path:
 def test_a_review_is_checked_before_images_are_prepared_and_so_before_features_are_extracted() -> None:
     nodes = {node.name: node for node in create_pipeline().nodes}
     assert "review" in nodes["prepare_images"].inputs
+
+
+@pytest.mark.parametrize(("crop", "aspect"), [("none", 0.5), ("centre", 1.0)])
+def test_the_shape_that_training_images_share_is_stated(
+    crop: Any, aspect: float, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for split, size in (("train", (20, 40)), ("test", (40, 20))):
+        (tmp_path / split).mkdir()
+        for number in range(3):
+            pixels = np.random.default_rng(number).integers(0, 255, size[::-1], dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / split / f"0000{number}.png")
+            Image.fromarray(np.zeros(size[::-1], np.uint8)).save(tmp_path / split / f"0000{number}_GT.png")
+    asked = DatasetParameters(name="ksdd2", path=str(tmp_path))
+    manifest = read_images(tmp_path, asked, SAMPLE, "error")
+    with caplog.at_level(logging.INFO):
+        prepared = prepare_images(manifest, PreparationParameters(crop=crop), read_review(manifest, ""))
+    assert prepared.aspect == aspect
+    assert ("2.0 times as high as they are wide" in caplog.text) == (aspect != 1)

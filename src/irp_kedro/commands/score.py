@@ -95,8 +95,9 @@ def _score(
 
     from irp_kedro.datasets.scored_images import map_path, score_files, write_heat_map
 
-    size = scorer.preparation.size
-    scorer.score([np.zeros((size, size, 3), np.uint8)])  # what is loaded at the first call is no image's time
+    scorer.score(
+        [np.zeros((*scorer.preparation.shape, 3), np.uint8)]
+    )  # what is loaded at the first call is no image's time
     images: list[ScoredImage] = []
     started, drawing = time.perf_counter(), 0.0
     with click.progressbar(score_files(scorer, paths), length=len(paths), file=sys.stderr) as bar:

@@ -108,7 +108,7 @@ def side_by_side(main: AnomalyMaps, other: AnomalyMaps) -> AnomalyMaps:
     """
     if not len(main) or not len(other):
         return main if len(main) else other
-    side = max(main.maps.shape[1], other.maps.shape[1])
+    side = max(*main.maps.shape[1:], *other.maps.shape[1:])
     level, theirs = (float(np.median(each.maps.max(axis=(1, 2)))) for each in (main, other))
     stretch = level / theirs if level > 0 and theirs > 0 else 1.0
     limit = np.finfo(np.float16).max

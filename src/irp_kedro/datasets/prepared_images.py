@@ -36,12 +36,13 @@ class PreparedImagesDataset(AbstractDataset[PreparedImages, PreparedImages]):
             )
         recipe = json.loads(self._filepath.read_text(encoding="utf-8"))
         paths = {digest: Path(path) for digest, path in recipe["paths"].items()}
-        return PreparedImages(paths, Preparation.from_dict(recipe))
+        return PreparedImages(paths, Preparation.from_dict(recipe), recipe.get("common_aspect", 1.0))
 
     def save(self, data: PreparedImages) -> None:
         """Write the recipe."""
         recipe = {
             **asdict(data.preparation),
+            "common_aspect": data.aspect,
             "paths": {digest: path.as_posix() for digest, path in data.paths.items()},
         }
         write_json(self._filepath, recipe)

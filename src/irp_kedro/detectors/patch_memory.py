@@ -34,6 +34,7 @@ from irp_kedro.detectors.remembered_patches import Drawing, RememberedPatches
 from irp_kedro.detectors.settings import DetectorSettings, TrainedDetector
 from irp_kedro.errors import ParameterError
 from irp_kedro.features.device import download, resolve_precision, upload
+from irp_kedro.features.preparation import grid_shape
 
 KEPT_DISTANCES = 2**30  # bytes; a larger table is made again in every cycle
 KEPT_PAIRS = 2**29  # bytes
@@ -44,7 +45,7 @@ class PatchMemory:
     """Excess distance of an image's most unusual patches.
 
     Args:
-        features: (n_images, n_patches, n_channels); the patches of an image form a square grid, row by row.
+        features: (n_images, n_patches, n_channels); the patches of an image form a grid, row by row.
         settings: ``patches`` says how many patches are remembered and how many neighbours are asked.
         name: of the detector; every name remembers the same patches, so that distances are made once.
     """
@@ -156,11 +157,10 @@ class PatchMemory:
             found += [farthest(part[start : start + TOGETHER]) for start in range(0, len(part), TOGETHER)]
         return download(torch.cat(found).double()) if found else np.empty(0)
 
-    def anomaly_map(self, rows: Rows) -> Tensor:
+    def anomaly_map(self, rows: Rows, aspect: float = 1.0) -> Tensor:
         """Return the excess of every patch, (n_images, height, width) on the feature grid."""
         excess = self._excess(rows)
-        side = int(excess.shape[1] ** 0.5)
-        return excess.view(len(rows), side, -1).cpu()
+        return excess.view(len(rows), *grid_shape(excess.shape[1], aspect)).cpu()
 
     def fresh(self, name: str) -> Self:
         """Return a detector without reference that shares what was computed for these features."""

@@ -40,6 +40,7 @@ class ExtractionRecipe:
         patch_levels: feature maps that are kept by position instead of pooled; 0 pools them all.
         patch_skip: deepest maps that are left out of them.
         aligned: of the preparation; ``None``: images as they were taken.
+        aspect: of the preparation; 1: a square.
     """
 
     backbone: str
@@ -52,12 +53,15 @@ class ExtractionRecipe:
     patch_levels: int = 0
     patch_skip: int = 0
     aligned: Alignment | None = None
+    aspect: float = 1.0
 
     def as_dict(self) -> dict[str, object]:
-        """Return plain values; recipes look as they did before there were patches, or parts laid level."""
+        """Return plain values; a recipe looks as it did before what it does not ask for was there."""
         values = asdict(self)
         if self.aligned is None:
             del values["aligned"]
+        if self.aspect == 1:
+            del values["aspect"]
         if not self.patch_levels:
             del values["patch_levels"], values["patch_skip"]
         return values
@@ -73,7 +77,7 @@ class ExtractionRecipe:
     @property
     def preparation(self) -> Preparation:
         """How a file becomes the pixels that features are taken from."""
-        return Preparation(crop=self.crop, size=self.size, aligned=self.aligned)
+        return Preparation(crop=self.crop, size=self.size, aligned=self.aligned, aspect=self.aspect)
 
     def digest(self) -> str:
         """Return 16 hex digits that identify the recipe."""

@@ -20,11 +20,12 @@ def colour_cells(images: Tensor) -> Tensor:
     knows a stroke that is too thin to move the mean.
 
     Args:
-        images: (n, 3, side, side) in [0, 1].
+        images: (n, 3, height, width) in [0, 1].
     """
     red, green, blue = images.double().unbind(dim=1)  # differences of squares need more than single precision
     opponents = torch.stack([red - green, (red + green) / 2 - blue], dim=1)
-    grid = max(1, images.shape[-1] // CELL)
+    height, width = images.shape[2:]
+    grid = max(1, height // CELL), max(1, width // CELL)
     mean = functional.adaptive_avg_pool2d(opponents, grid)
     variance = functional.adaptive_avg_pool2d(opponents.square(), grid) - mean.square()
     apart = mean - mean.mean(dim=(2, 3), keepdim=True)
@@ -40,6 +41,7 @@ def colour_recipe(preparation: Preparation) -> ExtractionRecipe:
         crop=preparation.crop,
         size=preparation.size,
         aligned=preparation.aligned,
+        aspect=preparation.aspect,
         angles=(0.0,),
         scales=(1.0,),
         precision="float32",

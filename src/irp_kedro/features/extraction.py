@@ -109,6 +109,7 @@ def extract(
         crop=images.preparation.crop,
         size=images.preparation.size,
         aligned=images.preparation.aligned,
+        aspect=images.preparation.aspect,
         angles=tuple(even_angles(plan.n_views)),
         scales=plan.scales,
         precision=precision,

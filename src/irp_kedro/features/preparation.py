@@ -1,4 +1,4 @@
-"""From a file to the square RGB pixels a backbone sees."""
+"""From a file to the RGB pixels a backbone sees: a square, or an oblong of the same area."""
 
 import math
 from collections.abc import Mapping
@@ -12,6 +12,10 @@ from PIL import Image
 
 from irp_kedro.features.alignment import Alignment
 
+# Images have a shape in common where nine in ten are within a tenth of it; up to 5 to 4 they count as square.
+IN_COMMON, ALIKE, OBLONG = 0.9, 1.1, 1.25
+STRIDE = 32  # pixels; by how much the maps of a deep network are smaller than its input
+
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
@@ -24,35 +28,63 @@ class Preparation:
         crop: ``none`` keeps the whole image; ``centre`` keeps the centred square of the shorter side.
         size: side of the square that comes out, pixels. Without a crop, the aspect ratio is not kept.
         aligned: how the part of each cropped image is laid level; ``None`` leaves images as they were taken.
+        aspect: width over height of what comes out instead of a square, of its area.
     """
 
     crop: str
     size: int
     aligned: Alignment | None = None
+    aspect: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse an oblong of what is square already."""
+        if self.aspect != 1 and (self.aligned is not None or self.crop == "centre"):
+            raise ValueError("Parts that are laid level and centred crops come out square.")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of what comes out, pixels; of an oblong, multiples of 32.
+
+        >>> Preparation(crop="none", size=320, aspect=0.4).shape
+        (512, 192)
+        """
+        if self.aspect == 1:
+            return self.size, self.size
+        stretch = math.sqrt(self.aspect)
+        height, width = (
+            max(1, round(side / STRIDE)) * STRIDE for side in (self.size / stretch, self.size * stretch)
+        )
+        return height, width
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return the preparation that ``dataclasses.asdict`` wrote, among other values or not.
 
-        What was written before parts were laid level says nothing of that.
+        What was written before parts were laid level, or an aspect kept, says nothing of that.
         """
         aligned = values.get("aligned")
-        return cls(crop=values["crop"], size=values["size"], aligned=Alignment(**aligned) if aligned else None)
+        return cls(
+            crop=values["crop"],
+            size=values["size"],
+            aligned=Alignment(**aligned) if aligned else None,
+            aspect=values.get("aspect", 1.0),
+        )
 
     def read(self, path: Path) -> Pixels:
-        """Return the image at ``path`` as (size, size, 3) uint8 RGB."""
+        """Return the image at ``path`` as (height, width, 3) uint8 RGB."""
         if self.aligned is not None:
             image = self._decoded(path, self.aligned)
             return np.asarray(self.aligned.lay(image, self.aligned.pose_of(image), self.size))
+        height, width = self.shape
         with Image.open(path) as image:
             # Decoders that can shrink while they decode (JPEG) need not hold the full image.
-            image.draft("RGB", (self.size, self.size))
+            image.draft("RGB", (width, height))
             box = _box(image, self.crop)
-            resized = as_rgb(image).resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
+            resized = as_rgb(image).resize((width, height), Image.Resampling.BILINEAR, box=box)
         return np.asarray(resized)
 
     def prepare_mask(self, mask: Mask, of: Path) -> Mask:
-        """Return a mask as (size, size): what :meth:`read` does to its image, unblended.
+        """Return a mask as (height, width): what :meth:`read` does to its image, unblended.
 
         Args:
             mask: (height, width) of the whole image.
@@ -64,8 +96,8 @@ class Preparation:
             shown = self._decoded(of, self.aligned)
             alike = image.resize(shown.size, Image.Resampling.NEAREST, box=box)
             return np.asarray(self.aligned.lay(alike, self.aligned.pose_of(shown), self.size, blend=False)) > 0
-        resized = image.resize((self.size, self.size), Image.Resampling.NEAREST, box=box)
-        return np.asarray(resized) > 0
+        height, width = self.shape
+        return np.asarray(image.resize((width, height), Image.Resampling.NEAREST, box=box)) > 0
 
     def _decoded(self, path: Path, aligned: Alignment) -> Image.Image:
         return decode(path, self.crop, math.ceil(2 * self.size / aligned.side))
@@ -93,6 +125,31 @@ def centre_square(width: int, height: int) -> tuple[int, int, int, int]:
     return left, top, left + side, top + side
 
 
+def common_aspect(widths: npt.ArrayLike, heights: npt.ArrayLike) -> float:
+    """Return width over height of a set of images; 1 where they are nearly square, or not of one shape.
+
+    >>> common_aspect([250, 250, 250], [630, 625, 628]), common_aspect([300, 310], [300, 300])
+    (0.4, 1.0)
+    """
+    aspects = np.log(np.asarray(widths, dtype=np.float64) / np.asarray(heights, dtype=np.float64))
+    middle = float(np.median(aspects)) if aspects.size else 0.0
+    alike = np.abs(aspects - middle) <= math.log(ALIKE)
+    if abs(middle) < math.log(OBLONG) or alike.mean() < IN_COMMON:
+        return 1.0
+    return round(math.exp(middle), 2)
+
+
+def grid_shape(n_patches: int, aspect: float) -> tuple[int, int]:
+    """Return rows and columns of the grid of patches of an image of that aspect.
+
+    >>> grid_shape(100, 1.0), grid_shape(96, 0.4), grid_shape(96, 2.5)
+    ((10, 10), (16, 6), (6, 16))
+    """
+    rows = [number for number in range(1, n_patches + 1) if n_patches % number == 0]
+    best = min(rows, key=lambda number: abs(math.log(n_patches / number**2 / aspect)))
+    return best, n_patches // best
+
+
 def as_rgb(image: Image.Image) -> Image.Image:
     """Return any image as 8-bit RGB; grey is repeated, 16-bit grey keeps its upper 8 bits."""
     if image.mode.startswith("I"):
@@ -110,16 +167,18 @@ class PreparedImages:
     Args:
         paths: file of each image, by the MD5 of its bytes; images with equal bytes are one.
         preparation: how each file becomes pixels.
+        aspect: width over height that the images have in common; 1 where they have none, or are squares.
     """
 
-    def __init__(self, paths: dict[str, Path], preparation: Preparation) -> None:
+    def __init__(self, paths: dict[str, Path], preparation: Preparation, aspect: float = 1.0) -> None:
         self.paths = dict(paths)
         self.preparation = preparation
+        self.aspect = aspect
 
     def __len__(self) -> int:
         """Return the number of different images."""
         return len(self.paths)
 
     def read(self, digest: str) -> Pixels:
-        """Return the image whose bytes have that MD5 as (size, size, 3) uint8 RGB."""
+        """Return the image whose bytes have that MD5 as (height, width, 3) uint8 RGB."""
         return self.preparation.read(self.paths[digest])

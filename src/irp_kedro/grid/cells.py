@@ -61,7 +61,12 @@ class GridCell:
             "precision": told.features.precision,
         }
         pooled = [told.preparation.size, told.views.bank, told.features.scales]
-        patches: list[object] = [told.patches.size, told.patches.levels, told.patches.turns]
+        patches: list[object] = [
+            told.patches.size,
+            told.patches.aspect,
+            told.patches.levels,
+            told.patches.turns,
+        ]
         asking = [told.detector, *told.refinement.judge]
         kinds = [{"pooled": pooled}]
         if needs_patches(asking):
@@ -69,7 +74,7 @@ class GridCell:
         if needs_fine_patches(asking):
             kinds.append({"fine_patches": patches})  # beside the others in the store
         if needs_colours(asking):
-            kinds.append({"colours": [told.patches.size]})
+            kinds.append({"colours": [told.patches.size, told.patches.aspect]})
         return tuple(_digest({**images, **kind}) for kind in kinds)
 
 

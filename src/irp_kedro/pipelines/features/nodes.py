@@ -62,7 +62,8 @@ def extract_patches(
         finer=needs_fine_patches(asking),
         coloured=needs_colours(asking),
     )
-    preparation = replace(prepared_images.preparation, size=patches.size)
+    aspect = prepared_images.aspect if patches.aspect == "keep" else 1.0
+    preparation = replace(prepared_images.preparation, size=patches.size, aspect=aspect)
     images = PreparedImages(prepared_images.paths, preparation)
     return _extract(images, plan, feature_store, device, "patches")
 

@@ -51,7 +51,7 @@ def read_review(manifest: pd.DataFrame, review: str | None) -> pd.DataFrame:
 
 
 def prepare_images(manifest: pd.DataFrame, preparation: PreparationParameters, review: pd.DataFrame) -> Any:
-    """State how every image is cropped, laid level and resized, and how many defect masks the crop loses.
+    """State how images are cropped, laid level and resized, what shape they share, and what the crop loses.
 
     The review is an input so that one that cannot be honoured ends the run here, before features are extracted.
     """
@@ -67,7 +67,23 @@ def prepare_images(manifest: pd.DataFrame, preparation: PreparationParameters, r
         logger.info("The crop (%s) keeps a part of all %d defect masks.", preparation.crop, total)
     paths = {digest: Path(path) for digest, path in zip(checked["digest"], checked["path"], strict=True)}
     aligned = _aligned(checked, preparation)
-    return PreparedImages(paths, Preparation(crop=preparation.crop, size=preparation.size, aligned=aligned))
+    prepared = Preparation(crop=preparation.crop, size=preparation.size, aligned=aligned)
+    return PreparedImages(paths, prepared, 1.0 if aligned else _aspect(checked, preparation.crop))
+
+
+def _aspect(manifest: pd.DataFrame, crop: str) -> float:
+    """Return width over height that the training images have in common; 1: none, or they come out square."""
+    from irp_kedro.features.preparation import common_aspect
+
+    training = manifest[manifest["split"] == "train"]
+    aspect = 1.0 if crop == "centre" else common_aspect(training["width"], training["height"])
+    if aspect != 1:
+        logger.info(
+            "Images are %.1f times as %s as they are %s; patches.aspect = keep looks at them unsqueezed.",
+            max(aspect, 1 / aspect),
+            *(("wide", "high") if aspect > 1 else ("high", "wide")),
+        )
+    return aspect
 
 
 def _aligned(manifest: pd.DataFrame, preparation: PreparationParameters) -> Any:
