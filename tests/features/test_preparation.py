@@ -135,6 +135,15 @@ def test_prepared_images_are_read_by_digest(tmp_path: Path) -> None:
     assert images.read("bb")[0, 0].tolist() == list(GREEN)
 
 
+@pytest.mark.parametrize(("aspect", "shape"), [(1.0, (32, 32, 3)), (0.25, (64, 32, 3))])
+def test_images_are_shown_in_the_shape_they_share(
+    aspect: float, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    images = PreparedImages({"aa": saved(Image.new("L", (20, 80)), tmp_path / "a.png")}, WHOLE, aspect)
+    assert images.read("aa").shape == (32, 32, 3)
+    assert images.in_their_shape().read("aa").shape == shape
+
+
 BOLTS = replace(PartsSeen.among(bolt(angle) for angle in range(0, 360, 30)).alignment, side=0.8)
 ALIGNED = Preparation(crop="none", size=64, aligned=BOLTS)
 

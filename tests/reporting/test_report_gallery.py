@@ -15,6 +15,7 @@ from irp_kedro.reporting.gallery import (
     VARIANT,
     GalleryImage,
     HeatMaps,
+    as_jpeg,
     choose_removed,
     contact_sheet,
     cycles_away,
@@ -109,6 +110,11 @@ def test_a_thumbnail_is_the_prepared_image_made_small() -> None:
         assert thumbnail.size == (32, 32)
         assert np.asarray(thumbnail).mean() == pytest.approx(ord("a"), abs=2)
     assert (image.name, image.cycle, image.score, image.threshold) == ("good/a.png", 1, 5.0, 2.0)
+
+
+def test_a_thumbnail_of_an_oblong_has_its_shape_and_the_area_of_the_others() -> None:
+    with Image.open(io.BytesIO(base64.b64decode(as_jpeg(np.zeros((256, 64, 3), np.uint8), 32)))) as thumbnail:
+        assert thumbnail.size == (16, 64)
 
 
 def test_what_a_person_removed_has_no_score() -> None:

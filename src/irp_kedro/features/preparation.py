@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -174,6 +174,10 @@ class PreparedImages:
         self.paths = dict(paths)
         self.preparation = preparation
         self.aspect = aspect
+
+    def in_their_shape(self) -> "PreparedImages":
+        """Return the same images, to be read in the shape they have in common, not squeezed into a square."""
+        return PreparedImages(self.paths, replace(self.preparation, aspect=self.aspect), self.aspect)
 
     def __len__(self) -> int:
         """Return the number of different images."""

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -136,7 +137,7 @@ def show(
         group: ``removed``, ``stayed`` or ``variant``.
         read: digest -> prepared pixels.
         heat_maps: of whichever detector.
-        side: of a thumbnail, pixels.
+        side: of a thumbnail, pixels; an oblong has the area of that square.
         away: what :func:`cycles_away` returned.
     """
     maps, gone = heat_maps.maps, away or {}
@@ -182,9 +183,10 @@ def heat_scale(maps: Sequence[npt.NDArray[np.floating]]) -> tuple[float, float]:
 
 
 def as_jpeg(pixels: Pixels, side: int) -> str:
-    """Return a thumbnail as base64."""
+    """Return a thumbnail as base64, of the area of a square of that ``side`` at most."""
     image = Image.fromarray(pixels)
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    scale = side / math.sqrt(image.width * image.height)
+    image.thumbnail((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
     content = io.BytesIO()
     image.save(content, format="JPEG", quality=QUALITY, optimize=True)
     return base64.b64encode(content.getvalue()).decode("ascii")

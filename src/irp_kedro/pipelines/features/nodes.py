@@ -62,9 +62,8 @@ def extract_patches(
         finer=needs_fine_patches(asking),
         coloured=needs_colours(asking),
     )
-    aspect = prepared_images.aspect if patches.aspect == "keep" else 1.0
-    preparation = replace(prepared_images.preparation, size=patches.size, aspect=aspect)
-    images = PreparedImages(prepared_images.paths, preparation)
+    shown = prepared_images.in_their_shape() if patches.aspect == "keep" else prepared_images
+    images = PreparedImages(shown.paths, replace(shown.preparation, size=patches.size))
     return _extract(images, plan, feature_store, device, "patches")
 
 

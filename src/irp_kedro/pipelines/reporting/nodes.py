@@ -103,11 +103,11 @@ def collect_gallery(
     variants = of_variants(suspicion_ranking, most=reporting.near_images)
     shown = [*left["image_id"], *near["image_id"], *variants["image_id"]]
     heat = gallery.HeatMaps.choose(shown, judge_maps, anomaly_maps)
-    away = gallery.cycles_away(removal_log)
+    away, read = gallery.cycles_away(removal_log), prepared_images.in_their_shape().read
     return [
         image
         for rows, group in ((left, gallery.REMOVED), (near, gallery.NEAR), (variants, gallery.VARIANT))
-        for image in gallery.show(rows, group, prepared_images.read, heat, side=reporting.thumbnail, away=away)
+        for image in gallery.show(rows, group, read, heat, side=reporting.thumbnail, away=away)
     ]
 
 
