@@ -5,6 +5,7 @@ run (docs/PERFORMANCE.md).
 """
 
 import logging
+import threading
 from collections.abc import Callable
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
+RECORDING = threading.Lock()
 WARMING_UP = 3  # steps before one is recorded: they make Adam's moments, and load kernels
 
 Step = Callable[[Tensor], Tensor]
@@ -68,7 +70,8 @@ class CapturedStep:
     def _record(self, step: Step, batch: Tensor) -> None:
         graph, held = torch.cuda.CUDAGraph(), batch.clone()
         try:
-            with torch.cuda.graph(graph, stream=self._stream):
+            # Nodes may run in threads: another one may allocate meanwhile, but not record.
+            with RECORDING, torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 loss = step(held)
         except torch.OutOfMemoryError:
             # A graph's memory is its own, beside what steps have used so far.
