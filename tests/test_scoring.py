@@ -10,6 +10,7 @@ import pytest
 from irp_kedro.datasets.model import read_model, write_model
 from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.errors import ModelError, ParameterError
+from irp_kedro.features import extraction
 from irp_kedro.features.alignment import Alignment
 from irp_kedro.features.preparation import Preparation
 from irp_kedro.scoring import SavedScorer, in_float32, recipe_of, scores_in_float32
@@ -49,6 +50,22 @@ def test_the_model_knows_preparation_and_threshold(surfaces: Any) -> None:
     assert scorer.preparation == Preparation(crop="none", size=64)
     assert scorer.threshold == model.config["threshold"]
     assert scorer.together == 2  # 8 views at a time, 4 an image
+
+
+@pytest.mark.parametrize("name", ["gaussian", "patch_memory"])
+def test_no_image_is_looked_at_twice_to_fill_a_batch(
+    name: str, surfaces: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = SavedScorer(surfaces.trained(name), "cpu", batch_views=8)
+    passed, made = [], extraction._pass
+
+    def noted(backbone: Any, images: Any, *rest: Any) -> Any:
+        passed.append(len(images))
+        return made(backbone, images, *rest)
+
+    monkeypatch.setattr(extraction, "_pass", noted)
+    scorer.score([surfaces.images.read(digest) for digest in surfaces.digests[: scorer.together]])
+    assert passed == [scorer.together]
 
 
 def test_a_model_of_parts_laid_level_lays_new_ones_level(surfaces: Any) -> None:

@@ -17,7 +17,7 @@ from irp_kedro.errors import ModelError
 from irp_kedro.features.bank import ExtractionRecipe
 from irp_kedro.features.colours import COLOURS
 from irp_kedro.features.device import resolve_batch_views, resolve_precision
-from irp_kedro.features.extraction import extract_batches
+from irp_kedro.features.extraction import extract_batches, images_together
 from irp_kedro.features.preparation import Pixels, Preparation
 from irp_kedro.features.views import even_angles
 from irp_kedro.inspection import as_half, load_backbone, unbound_detector
@@ -80,7 +80,7 @@ class SavedScorer:
         self.preparation = self.recipe.preparation
         self._device = resolve_device(device)
         self.batch_views = resolve_batch_views(batch_views, self._device)
-        self.together = max(1, self.batch_views // len(self.recipe.angles))
+        self.together = images_together(self.recipe, self.batch_views)
         self._works_on_pixels = DETECTORS[model.detector].features == "pixels"
         needs_none = self._works_on_pixels or self.recipe.backbone == COLOURS
         self._backbone = None if needs_none else load_backbone(self.recipe, self._device)

@@ -165,8 +165,7 @@ def extract_batches(
         device: where the backbone is.
     """
     recipe = recipes[0]
-    # Pooled views of an image pass together; quarter turns one after another.
-    per_batch = batch_views if recipe.patch_levels else max(1, batch_views // len(recipe.angles))
+    per_batch = images_together(recipe, batch_views)
     together = batch_views
     for group in _batched(decoded, per_batch):
         # A last, shorter batch is filled up: kernels may round differently for other shapes.
@@ -206,6 +205,11 @@ def _by_network(
         return [torch.cat(kind) for kind in zip(*parts, strict=True)]
     pooled = torch.cat([backbone(part) for part in rotate(pixels, angles).split(together)])
     return [pooled.view(len(pixels), len(angles), -1)]
+
+
+def images_together(recipe: ExtractionRecipe, batch_views: int) -> int:
+    """Return how many images make a batch: pooled views pass together, quarter turns one after another."""
+    return batch_views if recipe.patch_levels else max(1, batch_views // len(recipe.angles))
 
 
 def filled_up(images: Sequence[Pixels], size: int) -> Pixels:
