@@ -145,18 +145,11 @@ def draw_surface() -> Callable[[np.random.Generator], npt.NDArray[np.uint8]]:
     return surface
 
 
-@pytest.fixture(scope="session")
-def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Surfaces:
-    folder = tmp_path_factory.mktemp("surfaces")
-    rng = np.random.default_rng(0)
-    paths = {f"{number:032x}": folder / f"{number:02}.png" for number in range(N_SURFACES)}
-    for number, path in enumerate(paths.values()):
-        pixels = surface(rng)
-        if number == N_SURFACES - 1:
-            pixels[40:52, 12:24] = (240, 240, 60)
+def extracted(drawn: Sequence[npt.NDArray[np.uint8]], folder: Path, store: Path, kept: Preparation) -> Surfaces:
+    """Keep the drawn images and their features: pooled ones of squares, patches as ``kept`` prepares them."""
+    paths = {f"{number:032x}": folder / f"{number:02}.png" for number in range(len(drawn))}
+    for path, pixels in zip(paths.values(), drawn, strict=True):
         Image.fromarray(pixels).save(path)
-    images = PreparedImages(paths, Preparation(crop="none", size=SIDE))
-    store = FeatureStore(tmp_path_factory.mktemp("store"))
     plan = ExtractionPlan(
         backbone="efficientnet_lite0",
         scales=(1.0,),
@@ -165,10 +158,31 @@ def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Surfaces:
         batch_views=8,
         shard_images=64,
     )
-    cpu = torch.device("cpu")
-    bank, _ = extract(images, plan, store, cpu)
-    patches, _ = extract(images, replace(plan, patch_levels=2, finer=True, coloured=True), store, cpu)
+    on_patches = replace(plan, patch_levels=2, finer=True, coloured=True)
+    images, cpu = PreparedImages(paths, kept), torch.device("cpu")
+    squares = PreparedImages(paths, Preparation(crop="none", size=SIDE))
+    bank, _ = extract(squares, plan, FeatureStore(store), cpu)
+    patches, _ = extract(images, on_patches, FeatureStore(store), cpu)
     return Surfaces(folder=folder, images=images, bank=bank, patches=patches)
+
+
+@pytest.fixture(scope="session")
+def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Surfaces:
+    rng = np.random.default_rng(0)
+    drawn = [surface(rng) for _ in range(N_SURFACES)]
+    drawn[-1][40:52, 12:24] = (240, 240, 60)
+    folder, store = tmp_path_factory.mktemp("surfaces"), tmp_path_factory.mktemp("store")
+    return extracted(drawn, folder, store, Preparation(crop="none", size=SIDE))
+
+
+@pytest.fixture(scope="session")
+def oblongs(tmp_path_factory: pytest.TempPathFactory) -> Surfaces:
+    """The same, twice as high as wide, the bright square at the very bottom; patches keep the shape."""
+    rng = np.random.default_rng(0)
+    drawn = [np.concatenate([surface(rng), surface(rng)]) for _ in range(N_SURFACES)]
+    drawn[-1][-30:-6, 4:28] = (240, 240, 60)
+    folder, store = tmp_path_factory.mktemp("oblongs"), tmp_path_factory.mktemp("store")
+    return extracted(drawn, folder, store, Preparation(crop="none", size=136, aspect=0.5))
 
 
 @pytest.fixture(scope="session")

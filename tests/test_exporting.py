@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from irp_kedro.datasets.saved_scorer import open_scorer
 from irp_kedro.errors import ModelError
@@ -65,6 +66,18 @@ def test_onnx_scores_are_those_of_the_saved_model(
     np.testing.assert_allclose(found, expected, rtol=TOLERANCE)
     one_by_one = [scorer.score([image])[0] for image in new_images[:2]]
     np.testing.assert_allclose(one_by_one, expected[:2], rtol=TOLERANCE)
+
+
+def test_onnx_scores_of_oblongs_are_those_of_the_saved_model(
+    oblongs: Any, tmp_path: Path, new_images: np.ndarray
+) -> None:
+    model = oblongs.trained("patch_memory")
+    write_onnx(model, tmp_path / "model.onnx")
+    scorer = open_scorer(tmp_path / "model.onnx", "cpu", 8)
+    height, width = scorer.preparation.shape
+    assert (height, width) == (192, 96)
+    pixels = [np.asarray(Image.fromarray(image).resize((width, height))) for image in new_images]
+    np.testing.assert_allclose(scorer.score(pixels), SavedScorer(model, "cpu").score(pixels), rtol=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", NAMES)

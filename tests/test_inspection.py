@@ -1,25 +1,15 @@
 """Maps of saved detectors, from real features of images drawn here."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from irp_kedro.core.anomaly_maps import AnomalyMaps
 from irp_kedro.detectors.localization import gradient_maps
-from irp_kedro.detectors.patch_memory import PatchMemory
-from irp_kedro.detectors.settings import DetectorSettings
 from irp_kedro.errors import IncompleteRunError
-from irp_kedro.features.bank import FeatureStore
-from irp_kedro.features.extraction import ExtractionPlan, extract
-from irp_kedro.features.preparation import Preparation, PreparedImages
 from irp_kedro.inspection import Inspected, load_backbone, map_images
-from irp_kedro.judges import load_features
-from irp_kedro.parameters import FlowParameters, TrainingParameters, ViewParameters
 
 
 def maps_of(surfaces: Any, name: str, *rows: int, n_views: int = 4) -> AnomalyMaps:
@@ -86,35 +76,7 @@ def test_a_backbone_of_other_weights_is_refused(surfaces: Any) -> None:
         load_backbone(other, torch.device("cpu"))
 
 
-def test_the_map_of_an_oblong_points_at_what_is_odd(tmp_path: Path, draw_surface: Callable[..., Any]) -> None:
-    rng, paths = np.random.default_rng(0), {}
-    for number in range(12):
-        pixels = np.concatenate([draw_surface(rng), draw_surface(rng)[:, ::-1]])  # twice as high as wide
-        if number == 11:
-            pixels[-30:-6, 8:32] = (240, 240, 60)
-        paths[f"{number:032x}"] = tmp_path / f"{number}.png"
-        Image.fromarray(pixels).save(paths[f"{number:032x}"])
-    images = PreparedImages(paths, Preparation(crop="none", size=136, aspect=0.5))
-    plan = ExtractionPlan(
-        backbone="efficientnet_lite0",
-        scales=(1.0,),
-        n_views=4,
-        precision="float32",
-        batch_views=4,
-        shard_images=64,
-        patch_levels=2,
-    )
-    bank, _ = extract(images, plan, FeatureStore(tmp_path / "store"), torch.device("cpu"))
-    told = DetectorSettings(
-        flow=FlowParameters(),
-        training=TrainingParameters(precision="float32"),
-        views=ViewParameters(),
-        score="latent_energy",
-        seed=0,
-    )
-    detector = PatchMemory(load_features(bank, bank.digests, "cpu"), told)
-    detector.fit(np.arange(11), epochs=1)
-    seen = Inspected(bank=bank, patches=bank, images=images, device="cpu")
-    maps = map_images(detector.export(), seen, ["odd"], [f"{11:032x}"], n_views=4)
-    assert maps.maps.shape == (1, 6, 3)
-    assert np.unravel_index(maps.of("odd").argmax(), (6, 3)) == (5, 0)
+def test_the_map_of_an_oblong_points_at_what_is_odd(oblongs: Any) -> None:
+    found = maps_of(oblongs, "patch_memory", 3, 19)
+    assert found.maps.shape == (2, 6, 3)
+    assert np.unravel_index(found.of("id19").argmax(), (6, 3)) == (5, 0)

@@ -68,6 +68,15 @@ def test_no_image_is_looked_at_twice_to_fill_a_batch(
     assert passed == [scorer.together]
 
 
+def test_oblongs_are_scored_and_mapped_in_their_shape(oblongs: Any) -> None:
+    model = oblongs.trained("patch_memory")
+    scorer = SavedScorer(model, "cpu")
+    pixels = [scorer.preparation.read(oblongs.images.paths[digest]) for digest in oblongs.digests]
+    banked = score_images(model, oblongs.bank, oblongs.digests, "cpu", patches=oblongs.patches)
+    np.testing.assert_allclose(scorer.score(pixels), banked, rtol=1e-4, atol=1e-6)
+    assert scorer.maps(pixels[-1:], n_views=4).shape == (1, 6, 3)
+
+
 def test_a_model_of_parts_laid_level_lays_new_ones_level(surfaces: Any) -> None:
     model = surfaces.aligned(surfaces.trained("gaussian"), LEVEL)
     assert SavedScorer(model, "cpu").preparation == Preparation(crop="none", size=64, aligned=LEVEL)

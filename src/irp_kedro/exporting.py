@@ -32,7 +32,7 @@ OPSET = 20  # the first whose GridSample and antialiasing Resize say all that is
 
 
 class ScoreGraph(nn.Module):
-    """Prepared images (n_images, side, side, 3), uint8 RGB -> anomaly scores (n_images,), float32.
+    """Prepared images (n_images, height, width, 3), uint8 RGB -> anomaly scores (n_images,), float32.
 
     Args:
         model: a saved detector that states its recipe.
@@ -80,7 +80,7 @@ def write_onnx(model: TrainedDetector, path: Path, pixels: Sequence[Pixels] = ()
         ) from error
     recipe, graph = recipe_of(model), ScoreGraph(model)
     facts = _facts(model, recipe, in_float32(model, pixels))
-    written = _traced(graph, recipe.size)
+    written = _traced(graph, recipe.preparation.shape)
     entry = written.metadata_props.add()
     entry.key, entry.value = METADATA, json.dumps(facts, sort_keys=True)
     with file_aside(path) as aside:
@@ -88,8 +88,8 @@ def write_onnx(model: TrainedDetector, path: Path, pixels: Sequence[Pixels] = ()
     return facts
 
 
-def _traced(graph: ScoreGraph, size: int) -> Any:  # noqa: ANN401 - onnx.ModelProto
-    example = torch.zeros((2, size, size, 3), dtype=torch.uint8)
+def _traced(graph: ScoreGraph, shape: tuple[int, int]) -> Any:  # noqa: ANN401 - onnx.ModelProto
+    example = torch.zeros((2, *shape, 3), dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about its own future
         program = torch.onnx.export(
@@ -150,21 +150,26 @@ class _Views(nn.Module):
 
 
 class _Patches(nn.Module):
-    """Pixels (n, 3, side, side) -> patch features (n, n_patches, n_channels)."""
+    """Pixels (n, 3, height, width) -> patch features (n, n_patches, n_channels)."""
 
     def __init__(self, backbone: Backbone, recipe: ExtractionRecipe) -> None:
         super().__init__()
         self.backbone, self.recipe = backbone, recipe
 
     def forward(self, pixels: Tensor) -> Tensor:
-        # As `Backbone.patches`, but all turns in one pass: the network stands in the graph only once.
-        turns = len(self.recipe.angles)
+        # As `Backbone.patches`, but all turns of one shape in one pass: the network stands in the graph only
+        # once, or twice where upright and sideways differ.
+        turns = range(len(self.recipe.angles))
+        passes = [turns] if self.recipe.aspect == 1 else [turns[::2], turns[1::2]]
         normalised = (pixels - self.backbone.mean) / self.backbone.std
-        views = torch.cat([torch.rot90(normalised, turn, (2, 3)) for turn in range(turns)])
-        grid = on_one_grid(self.backbone.levels(views), self.recipe.patch_levels, self.recipe.patch_skip)
-        by_turn = grid.reshape(turns, -1, *grid.shape[1:])
-        back = [torch.rot90(by_turn[turn], -turn, (2, 3)) for turn in range(turns)]
+        back = [grid for some in passes if some for grid in self._turned_back(normalised, some)]
         return torch.stack(back).mean(dim=0).flatten(2).transpose(1, 2)
+
+    def _turned_back(self, pixels: Tensor, turns: Sequence[int]) -> list[Tensor]:
+        views = torch.cat([torch.rot90(pixels, turn, (2, 3)) for turn in turns])
+        grid = on_one_grid(self.backbone.levels(views), self.recipe.patch_levels, self.recipe.patch_skip)
+        by_turn = grid.reshape(len(turns), -1, *grid.shape[1:])
+        return [torch.rot90(by_turn[place], -turn, (2, 3)) for place, turn in enumerate(turns)]
 
 
 def _matrix_name(scale: float) -> str:

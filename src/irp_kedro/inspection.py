@@ -103,18 +103,18 @@ def unbound_detector(model: TrainedDetector, recipe: ExtractionRecipe, device: t
 
 
 def _own_maps(model: TrainedDetector, seen: Inspected, digests: Sequence[str]) -> Iterator[Maps]:
-    aspect = aspect_of(seen.patches)
+    proportion = proportion_of(seen.patches)
     for start in range(0, len(digests), PATCHES_TOGETHER):
         some = digests[start : start + PATCHES_TOGETHER]
         loader = FeatureLoader(seen.bank, seen.patches, some, seen.device, seen.images)
         detector = detector_type(model.detector).restore(model, loader.of(model.detector))
         if isinstance(detector, MapsItself):
-            yield as_half(detector.anomaly_map(np.arange(len(some)), aspect))
+            yield as_half(detector.anomaly_map(np.arange(len(some)), proportion))
 
 
-def aspect_of(patches: FeatureBank | None) -> float:
+def proportion_of(patches: FeatureBank | None) -> float:
     """Return width over height of the images that a bank's patches were taken from; 1 where there is none."""
-    return patches.read_recipe().aspect if patches is not None and patches.recipe else 1.0
+    return patches.read_recipe().proportion if patches is not None and patches.recipe else 1.0
 
 
 def _gradients(model: TrainedDetector, seen: Inspected, digests: Sequence[str], n_views: int) -> Iterator[Maps]:

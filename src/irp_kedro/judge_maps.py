@@ -11,7 +11,7 @@ from irp_kedro.core.anomaly_maps import AnomalyMaps, Maps, joined, side_by_side
 from irp_kedro.core.detector import BlindSet, Rows
 from irp_kedro.detectors.localization import MapsItself
 from irp_kedro.detectors.registry import DETECTORS, detector_type
-from irp_kedro.inspection import PATCHES_TOGETHER, Inspected, as_half, aspect_of
+from irp_kedro.inspection import PATCHES_TOGETHER, Inspected, as_half, proportion_of
 from irp_kedro.judges import FeatureLoader, LoopSettings
 
 logger = logging.getLogger(__name__)
@@ -60,12 +60,12 @@ def map_judgement(
     row_of = {image: row for row, image in enumerate(blind.image_ids)}
     load = FeatureLoader(seen.bank, seen.patches, blind.digests, seen.device, seen.images)
     reference = np.sort(_rows(kept, row_of))
-    maps, aspect = AnomalyMaps.empty(), aspect_of(seen.patches)
+    maps, proportion = AnomalyMaps.empty(), proportion_of(seen.patches)
     for name, asked in _shared_out(suspects, found_by, first, settings.judges).items():
         started = time.perf_counter()
         judge = detector_type(name)(load.of(name), settings.detector_settings, "judge").fresh("judge/maps")
         judge.fit(reference, epochs=settings.refinement.judge_epochs)
-        made = joined(asked, list(_in_parts(judge, _rows(asked, row_of), aspect)), "patches", name)
+        made = joined(asked, list(_in_parts(judge, _rows(asked, row_of), proportion)), "patches", name)
         logger.info("%d maps of judge '%s', %.1f s", len(made), name, time.perf_counter() - started)
         maps = side_by_side(maps, made)
     return maps
@@ -87,7 +87,7 @@ def _rows(image_ids: Sequence[str], row_of: Mapping[str, int]) -> Rows:
     return np.array([row_of[image] for image in image_ids], dtype=np.intp)
 
 
-def _in_parts(judge: object, rows: Rows, aspect: float) -> Iterator[Maps]:
+def _in_parts(judge: object, rows: Rows, proportion: float) -> Iterator[Maps]:
     for start in range(0, len(rows), PATCHES_TOGETHER):
         if isinstance(judge, MapsItself):
-            yield as_half(judge.anomaly_map(rows[start : start + PATCHES_TOGETHER], aspect))
+            yield as_half(judge.anomaly_map(rows[start : start + PATCHES_TOGETHER], proportion))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.errors import ModelError
 from irp_kedro.features.bank import ExtractionRecipe
 from irp_kedro.features.colours import COLOURS
-from irp_kedro.features.device import resolve_batch_views, resolve_precision
+from irp_kedro.features.device import BatchViews, resolve_batch_views, resolve_precision
 from irp_kedro.features.extraction import extract_batches, images_together
 from irp_kedro.features.preparation import Pixels, Preparation
 from irp_kedro.features.views import even_angles
@@ -72,7 +72,7 @@ class SavedScorer:
         ModelError: the model does not say how pixels become its features, or at which score it alarms.
     """
 
-    def __init__(self, model: TrainedDetector, device: str, batch_views: int | Literal["auto"] = 8) -> None:
+    def __init__(self, model: TrainedDetector, device: str, batch_views: BatchViews = 8) -> None:
         self.model = model
         self.recipe = recipe_of(model)
         self.threshold = float(model.config["threshold"])
@@ -107,7 +107,7 @@ class SavedScorer:
             return as_half(torch.cat(parts))
         detector = self._detector_of(pixels)
         if isinstance(detector, MapsItself):
-            return as_half(detector.anomaly_map(np.arange(len(pixels)), self.recipe.aspect))
+            return as_half(detector.anomaly_map(np.arange(len(pixels)), self.recipe.proportion))
         raise ModelError(f"'{self.model.detector}' makes no anomaly maps; leave --maps out.")
 
     def map_range(self) -> tuple[float, float]:

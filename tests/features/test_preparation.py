@@ -237,6 +237,14 @@ def test_nine_images_in_ten_have_to_have_a_shape_in_common(sizes: list[tuple[int
     assert common_aspect([width for width, _ in sizes], [height for _, height in sizes]) == aspect
 
 
+@given(st.integers(64, 1024), st.floats(1 / 4, 4), st.sampled_from([8, 16, 32]))
+def test_the_grid_of_an_oblong_is_known_by_its_shape(size: int, aspect: float, stride: int) -> None:
+    height, width = Preparation(crop="none", size=size, aspect=aspect).shape
+    if aspect != 1:
+        rows, columns = height // stride, width // stride
+        assert grid_shape(rows * columns, width / height) == (rows, columns)
+
+
 @given(st.integers(1, 24), st.integers(1, 24))
 def test_the_grid_of_an_image_is_known_by_its_aspect(rows: int, columns: int) -> None:
     assert grid_shape(rows * columns, columns / rows) == (rows, columns)

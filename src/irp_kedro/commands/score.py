@@ -95,9 +95,8 @@ def _score(
 
     from irp_kedro.datasets.scored_images import map_path, score_files, write_heat_map
 
-    scorer.score(
-        [np.zeros((*scorer.preparation.shape, 3), np.uint8)]
-    )  # what is loaded at the first call is no image's time
+    # What is loaded at the first call is no image's time.
+    scorer.score([np.zeros((*scorer.preparation.shape, 3), np.uint8)])
     images: list[ScoredImage] = []
     started, drawing = time.perf_counter(), 0.0
     with click.progressbar(score_files(scorer, paths), length=len(paths), file=sys.stderr) as bar:

@@ -4,7 +4,6 @@ import csv
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 from safetensors import SafetensorError
 
@@ -12,6 +11,7 @@ from irp_kedro.datasets.image_reading import DECODE_ERRORS
 from irp_kedro.datasets.model import read_model
 from irp_kedro.detectors.settings import TrainedDetector
 from irp_kedro.errors import ModelError
+from irp_kedro.features.device import BatchViews
 from irp_kedro.features.preparation import Pixels
 from irp_kedro.onnx_scoring import OnnxScorer
 from irp_kedro.scoring import SavedScorer, Scorer, in_float32, recipe_of, scores_in_float32
@@ -20,9 +20,7 @@ FITTED_ON = 32  # images; the mean of what another arithmetic adds to a score is
 LEVELS = 4  # from a model up to its data folder: strategy, cell, layer, data folder
 
 
-def open_scorer(
-    path: Path, device: str, batch_views: int | Literal["auto"], *, float32: bool = False
-) -> Scorer:
+def open_scorer(path: Path, device: str, batch_views: BatchViews, *, float32: bool = False) -> Scorer:
     """Return the scorer of a ``model.safetensors``, or of an ``.onnx`` that was made of one.
 
     Args:

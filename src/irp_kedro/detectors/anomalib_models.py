@@ -58,9 +58,9 @@ class AnomalibPatchcore:
             scores = [model(batch).pred_score.flatten() for batch in self._batches(rows)]
         return torch.cat(scores).double().cpu().numpy()
 
-    def anomaly_map(self, rows: Rows, aspect: float = 1.0) -> Tensor:
+    def anomaly_map(self, rows: Rows, proportion: float = 1.0) -> Tensor:
         """Return anomalib's anomaly map of each image, (n_images, side, side)."""
-        del aspect  # it works on the squares
+        del proportion  # it works on the squares
         model = self._fitted()
         with torch.inference_mode():
             maps = [model(batch).anomaly_map.squeeze(1) for batch in self._batches(rows)]

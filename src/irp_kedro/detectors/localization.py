@@ -42,12 +42,12 @@ class Differentiable(Protocol):
 class MapsItself(Protocol):
     """A detector that scores places by itself."""
 
-    def anomaly_map(self, rows: Rows, aspect: float = 1.0) -> Tensor:
+    def anomaly_map(self, rows: Rows, proportion: float = 1.0) -> Tensor:
         """Return maps (n_rows, height, width), higher = more anomalous.
 
         Args:
             rows: images.
-            aspect: width over height of the images that patches were taken from.
+            proportion: width over height of the images that patches were taken from.
         """
         ...
 

@@ -157,10 +157,10 @@ class PatchMemory:
             found += [farthest(part[start : start + TOGETHER]) for start in range(0, len(part), TOGETHER)]
         return download(torch.cat(found).double()) if found else np.empty(0)
 
-    def anomaly_map(self, rows: Rows, aspect: float = 1.0) -> Tensor:
+    def anomaly_map(self, rows: Rows, proportion: float = 1.0) -> Tensor:
         """Return the excess of every patch, (n_images, height, width) on the feature grid."""
         excess = self._excess(rows)
-        return excess.view(len(rows), *grid_shape(excess.shape[1], aspect)).cpu()
+        return excess.view(len(rows), *grid_shape(excess.shape[1], proportion)).cpu()
 
     def fresh(self, name: str) -> Self:
         """Return a detector without reference that shares what was computed for these features."""

@@ -79,6 +79,12 @@ class ExtractionRecipe:
         """How a file becomes the pixels that features are taken from."""
         return Preparation(crop=self.crop, size=self.size, aligned=self.aligned, aspect=self.aspect)
 
+    @property
+    def proportion(self) -> float:
+        """Width over height of the prepared image, as it comes out: that of the grid of patches."""
+        height, width = self.preparation.shape
+        return width / height
+
     def digest(self) -> str:
         """Return 16 hex digits that identify the recipe."""
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:16]

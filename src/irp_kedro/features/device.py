@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+BatchViews = int | Literal["auto"]
+
 VIEWS_TOGETHER_ON_CPU, VIEWS_TOGETHER_ON_GPU = 16, 64
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
@@ -80,7 +82,7 @@ def with_halving(run: Callable[[int], T], size: int, what: str) -> tuple[T, int]
             torch.cuda.empty_cache()
 
 
-def resolve_batch_views(batch_views: int | Literal["auto"], device: torch.device) -> int:
+def resolve_batch_views(batch_views: BatchViews, device: torch.device) -> int:
     """Return how many views pass the backbone together where ``auto`` is asked for.
 
     A CPU's caches hold what few views make; a GPU takes as long to start the operations of few as of many.

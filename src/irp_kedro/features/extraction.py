@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from irp_kedro.features.backbone import Backbone
 from irp_kedro.features.bank import ExtractionRecipe, FeatureBank, Features, FeatureStore
 from irp_kedro.features.colours import COLOURS, colour_cells, colour_recipe
 from irp_kedro.features.device import (
+    BatchViews,
     keep_freed_memory,
     resolve_batch_views,
     resolve_precision,
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 DECODERS, DECODERS_BESIDE_GPU = 2, 8  # threads; a CPU that runs the backbone has other work
-DECODED_AHEAD = 16  # images at least
+DECODED_AHEAD = 16  # images at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ class ExtractionPlan:
     scales: tuple[float, ...]
     n_views: int
     precision: str
-    batch_views: int | Literal["auto"]
+    batch_views: BatchViews
     shard_images: int
     patch_levels: int = 0
     finer: bool = False

@@ -139,14 +139,14 @@ def common_aspect(widths: npt.ArrayLike, heights: npt.ArrayLike) -> float:
     return round(math.exp(middle), 2)
 
 
-def grid_shape(n_patches: int, aspect: float) -> tuple[int, int]:
-    """Return rows and columns of the grid of patches of an image of that aspect.
+def grid_shape(n_patches: int, proportion: float) -> tuple[int, int]:
+    """Return rows and columns of the grid of patches of an image of that width over height.
 
-    >>> grid_shape(100, 1.0), grid_shape(96, 0.4), grid_shape(96, 2.5)
+    >>> grid_shape(100, 1.0), grid_shape(96, 192 / 512), grid_shape(96, 512 / 192)
     ((10, 10), (16, 6), (6, 16))
     """
     rows = [number for number in range(1, n_patches + 1) if n_patches % number == 0]
-    best = min(rows, key=lambda number: abs(math.log(n_patches / number**2 / aspect)))
+    best = min(rows, key=lambda number: abs(math.log(n_patches / number**2 / proportion)))
     return best, n_patches // best
 
 
