@@ -71,6 +71,15 @@ def test_a_small_variant_among_many_suspects_is_held_against_as_few_normal_image
     assert variants(Line([*crowd(12, place=9.0, width=2.0), *scattered(33)])) == []
 
 
+def test_among_many_suspects_defects_that_find_seven_of_their_kind_are_no_part_of_a_variant() -> None:
+    of_two_kinds = [*crowd(9, place=50.0), *crowd(9, place=80.0)]
+    assert variants(Line([*crowd(30), *of_two_kinds])) == list(range(30))
+    # Where a variant comes in several kinds, each a fifth of it, all of them stay.
+    assert variants(Line([*crowd(30), *crowd(15, place=50.0)])) == list(range(45))
+    # Of fewer than forty seven are a fifth anyway.
+    assert variants(Line([*crowd(20), *of_two_kinds])) == list(range(38))
+
+
 def test_those_that_are_as_near_to_normal_images_as_to_each_other_are_none() -> None:
     for place, found in ((0.1, []), (2.0, list(range(12)))):
         assert variants(Line(crowd(12, place, width=0.8))) == found

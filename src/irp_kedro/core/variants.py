@@ -1,4 +1,4 @@
-"""Suspects that are alike form a variant of the product, and stay (decisions 0045, 0048).
+"""Suspects that are alike form a variant of the product, and stay (decisions 0045, 0048, 0052).
 
 Whoever asks how many images look like one cannot tell a rare variant from a defect: both are few. But a
 defect differs from other defects where it differs from everything else, and one image of a variant looks like
@@ -28,15 +28,26 @@ class Nearness:
         share: as near to the group as this share of normal images are to normal ones, 0 to 1.
         of: how many normal ones; as many as the group has where it is left out.
         nearer: its distance to the group over that to as many normal images as the group has is no more.
+        neighbours: near is who has so large a share of the group near, 0 to 1, and seven of it at least.
     """
 
     share: float
     of: int | None = None
     nearer: float = math.inf
+    neighbours: float = 0.0
+
+    def n_neighbours(self, n_group: int) -> int:
+        """Return how many of a group an image has to be near to.
+
+        >>> Nearness(share=0.75).n_neighbours(100), Nearness(share=0.75, neighbours=0.2).n_neighbours(100)
+        (7, 20)
+        """
+        return max(FEWEST - 1, int(self.neighbours * n_group))
 
 
 CORE = Nearness(share=0.75, of=SIXTEEN, nearer=0.9)
-JOINS = Nearness(share=0.95, nearer=1.0)
+HOLDS_TOGETHER = Nearness(share=0.75, nearer=1.0, neighbours=0.2)
+JOINS = Nearness(share=0.95, nearer=1.0, neighbours=0.2)
 LIKE_A_FAULT = Nearness(share=0.95)
 
 
@@ -55,8 +66,10 @@ def find_variants(
     """Return which suspects belong to a variant of the product; empty where there is none.
 
     There is one where at least eight suspects are as near to seven others of them as three in four normal
-    images are to seven of sixteen, and a tenth nearer than to seven normal ones. They are its core. Whoever is
-    as near to the core as nearly all normal images are to each other, and not nearer to these, belongs to it;
+    images are to seven of sixteen, and a tenth nearer than to seven normal ones. Among hundreds of suspects a
+    defect finds seven of its kind as well: those are its core who are as near to a fifth of them all as three
+    in four normal images are to a fifth of as many normal ones, and not nearer to these. Whoever is as near to
+    a fifth of the core as nearly all normal images are to each other, and not nearer to these, belongs to it;
     whoever is as near to what a person called a fault does not. Every witness has to say so; where one has said
     no of an image, the next is not asked of it.
 
@@ -69,6 +82,8 @@ def find_variants(
         faults: whom a person removed; of fewer than eight nothing is learnt.
     """
     core = _in_company(witnesses, normal, suspects, suspects, CORE, fewest=FEWEST)
+    if HOLDS_TOGETHER.n_neighbours(len(core)) > CORE.n_neighbours(len(core)):
+        core = _in_company(witnesses, normal, core, core, HOLDS_TOGETHER, fewest=FEWEST)
     if not may_be_asked(len(core), n_judged):
         return NOBODY
     others = np.setdiff1d(suspects, core)
@@ -84,14 +99,15 @@ def _in_company(
         return NOBODY
     as_many = np.sort(normal[: len(group)])
     some = np.sort(normal[: min(bound.of or len(group), len(group))])
+    n_neighbours = bound.n_neighbours(len(group))
     for witness in witnesses:
         if len(asked) < fewest:
             break
-        distances = witness.company(group, asked, FEWEST - 1)
-        near = _as_near(distances, witness.company(some, as_many, FEWEST - 1), bound.share)
+        distances = witness.company(group, asked, n_neighbours)
+        near = _as_near(distances, witness.company(some, as_many, n_neighbours), bound.share)
         asked, distances = asked[near], distances[near]
         if len(asked) >= fewest and bound.nearer < math.inf:
-            asked = asked[distances <= bound.nearer * witness.company(as_many, asked, FEWEST - 1)]
+            asked = asked[distances <= bound.nearer * witness.company(as_many, asked, n_neighbours)]
     return asked
 
 
