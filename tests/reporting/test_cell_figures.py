@@ -41,6 +41,14 @@ def test_losses_stand_at_the_epochs_they_were_measured_in() -> None:
     assert shown["iterative refinement"] == ([1, 2, 3], [2.0, 1.5, 1.0])
 
 
+def test_more_and_shorter_epochs_end_where_as_many_images_have_passed() -> None:
+    # With images in doubt four short epochs see as many images as two over all of the set.
+    short = [cycle(0, {}), cycle(1, JUDGED, (2.0,), 1), cycle(2, JUDGED, (1.9, 1.8, 1.7, 1.6), 3)]
+    (panel,) = training_curves({"iterative_refinement": short}).panels
+    assert list(panel.series[0].x) == [1.0, 1.5, 2.0, 2.5, 3.0]
+    assert list(panel.series[0].y) == [2.0, 1.9, 1.8, 1.7, 1.6]
+
+
 def test_the_bulk_of_the_scores_is_a_range_and_the_highest_are_points_by_label() -> None:
     labels = {"id99": "anomalous"} | {f"id{number}": "normal" for number in range(99)}
     (panel,) = scores_by_cycle(CYCLES, labels, "iterative_refinement").panels

@@ -36,18 +36,20 @@ KINDS: dict[str, tuple[str, str, Symbol]] = {
 def training_curves(cycles: Mapping[str, Sequence[RefinementCycle]]) -> Chart:
     """Return the mean loss of every epoch of each strategy's detector.
 
+    With images in doubt epochs are shorter, and there are more of them (decision 0043): each stands where as
+    many images have passed as in so many epochs over the whole set.
+
     Args:
         cycles: of each strategy, in order.
     """
     series = []
     for position, (name, records) in enumerate(cycles.items()):
         losses = [loss for record in records for loss in record.losses]
-        last = records[-1].epochs
         series.append(
             Series(
                 name=readable(name),
                 kind="line",
-                x=list(range(last - len(losses) + 1, last + 1)),
+                x=_epochs_spent(records),
                 y=losses,
                 colour=strategy_colour(name, position),
                 symbol=STRATEGY_SYMBOLS.get(name, "cross") if len(losses) <= 40 else None,
@@ -56,8 +58,18 @@ def training_curves(cycles: Mapping[str, Sequence[RefinementCycle]]) -> Chart:
     return Chart(
         title="Training loss by epoch",
         alt="Lines: the mean training loss of each epoch, one line a strategy.",
-        panels=(Panel(x_label="epoch", y_label="mean loss", series=tuple(series)),),
+        panels=(Panel(x_label="epochs over the whole set", y_label="mean loss", series=tuple(series)),),
     )
+
+
+def _epochs_spent(cycles: Sequence[RefinementCycle]) -> list[float]:
+    """Return after how many epochs over the whole set each loss was measured."""
+    before = [0, *(cycle.epochs for cycle in cycles)]
+    return [
+        spent + (cycle.epochs - spent) * number / len(cycle.losses)
+        for spent, cycle in zip(before, cycles, strict=False)
+        for number in range(1, len(cycle.losses) + 1)
+    ]
 
 
 def scores_by_cycle(cycles: Sequence[RefinementCycle], labels: Mapping[str, str], name: str) -> Chart:
