@@ -9,6 +9,7 @@ import pytest
 
 from irp_kedro.parameters import STRATEGIES, Parameters
 from irp_kedro.reporting.cell_page import CellResults, cell_page
+from irp_kedro.reporting.cell_tables import detection_table
 from irp_kedro.reporting.gallery import GalleryImage, as_jpeg
 from irp_kedro.reporting.tables import summarise
 
@@ -185,6 +186,12 @@ def test_every_section_table_and_figure_names_the_entries_that_it_shows(
         assert all('class="entry"' in content for content in found), part
     strategies = re.search("Strategies side by side.*?</caption>", page)
     assert strategies is None or [f"{name}.metrics" in strategies[0] for name in STRATEGIES] == [True] * 3
+
+
+def test_where_places_were_measured_the_page_says_what_their_figures_depend_on() -> None:
+    measured = pd.DataFrame({"strategy": ["vanilla", "oracle"], "pixel_auroc": [0.9, None]})
+    assert "a map rises with the score" in detection_table(measured).caption
+    assert "a map rises with the score" not in page_of()
 
 
 def test_each_metric_has_its_interval() -> None:

@@ -21,6 +21,10 @@ DETECTION_COLUMNS = {
     "pixel_auroc": "pixel AUROC",
     "aupro": "AUPRO",
 }
+PIXELS_OF_ALL = (
+    " Pixel AUROC and AUPRO compare pixels of all images, and a map rises with the score of its image: "
+    "they say as much of the scores as of the places."
+)
 INTERVAL_COLUMNS = {"strategy": "strategy"} | {name: DETECTION_COLUMNS[name] for name in METRICS}
 REMOVAL_COLUMNS = {
     "strategy": "strategy",
@@ -82,11 +86,12 @@ PEAK = "process_peak_memory_mb"
 
 def detection_table(summary: pd.DataFrame) -> ShownTable:
     """Return metrics of the detectors, one row a strategy."""
+    mapped = "pixel_auroc" in summary and summary["pixel_auroc"].notna().any()
     return as_table(
         summary.assign(strategy=summary["strategy"].map(readable)),
         DETECTION_COLUMNS,
         caption="Strategies side by side. The threshold of F1 and false alarms was stored with each model "
-        "before any test label was read.",
+        "before any test label was read." + (PIXELS_OF_ALL if mapped else ""),
         entries=["summary_table", *_of_each(summary, "metrics"), *_of_each(summary, "threshold_record")],
     )
 
