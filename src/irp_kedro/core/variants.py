@@ -28,7 +28,8 @@ class Nearness:
         share: as near to the group as this share of normal images are to normal ones, 0 to 1.
         of: how many normal ones; as many as the group has where it is left out.
         nearer: its distance to the group over that to as many normal images as the group has is no more.
-        neighbours: near is who has so large a share of the group near, 0 to 1, and seven of it at least.
+        neighbours: the distance is that to the farthest of so large a share of the group, 0 to 1; of seven
+            at least.
     """
 
     share: float
@@ -66,12 +67,12 @@ def find_variants(
     """Return which suspects belong to a variant of the product; empty where there is none.
 
     There is one where at least eight suspects are as near to seven others of them as three in four normal
-    images are to seven of sixteen, and a tenth nearer than to seven normal ones. Among hundreds of suspects a
-    defect finds seven of its kind as well: those are its core who are as near to a fifth of them all as three
-    in four normal images are to a fifth of as many normal ones, and not nearer to these. Whoever is as near to
-    a fifth of the core as nearly all normal images are to each other, and not nearer to these, belongs to it;
-    whoever is as near to what a person called a fault does not. Every witness has to say so; where one has said
-    no of an image, the next is not asked of it.
+    images are to seven of sixteen, and a tenth nearer than to seven normal ones. Among hundreds of suspects
+    a defect finds seven of its kind as well: where forty or more are found, its core are those as near to a
+    fifth of them as three in four normal images are to a fifth of as many normal ones, and not nearer to
+    these. Whoever is as near to a fifth of the core as nearly all normal images are to each other, and not
+    nearer to these, belongs to it; whoever is as near to what a person called a fault does not. Every
+    witness has to say so; where one has said no of an image, the next is not asked of it.
 
     Args:
         witnesses: who compare, best the cheapest first; without any there is no variant.
@@ -82,6 +83,7 @@ def find_variants(
         faults: whom a person removed; of fewer than eight nothing is learnt.
     """
     core = _in_company(witnesses, normal, suspects, suspects, CORE, fewest=FEWEST)
+    # Of fewer than forty seven are a fifth already.
     if HOLDS_TOGETHER.n_neighbours(len(core)) > CORE.n_neighbours(len(core)):
         core = _in_company(witnesses, normal, core, core, HOLDS_TOGETHER, fewest=FEWEST)
     if not may_be_asked(len(core), n_judged):

@@ -64,10 +64,10 @@ def training_curves(cycles: Mapping[str, Sequence[RefinementCycle]]) -> Chart:
 
 def _epochs_spent(cycles: Sequence[RefinementCycle]) -> list[float]:
     """Return after how many epochs over the whole set each loss was measured."""
-    before = [0, *(cycle.epochs for cycle in cycles)]
+    before = [0, *(cycle.epochs for cycle in cycles[:-1])]
     return [
         spent + (cycle.epochs - spent) * number / len(cycle.losses)
-        for spent, cycle in zip(before, cycles, strict=False)
+        for spent, cycle in zip(before, cycles, strict=True)
         for number in range(1, len(cycle.losses) + 1)
     ]
 
