@@ -5,7 +5,7 @@ import pytest
 
 from irp_kedro.config_loader import CellConfigLoader, checked
 from irp_kedro.errors import ParameterError
-from irp_kedro.parameters import cell_name
+from irp_kedro.naming import cell_name
 
 CONF = Path(__file__).parents[1] / "conf"
 

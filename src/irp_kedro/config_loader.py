@@ -15,7 +15,8 @@ from omegaconf import OmegaConf
 from irp_kedro.datasets.review_file import read_review
 from irp_kedro.datasets.sources import check_source_name
 from irp_kedro.detectors.registry import check_detector_name
-from irp_kedro.parameters import Parameters, cell_name, check_parameters
+from irp_kedro.naming import cell_name
+from irp_kedro.parameters import Parameters, check_parameters
 
 
 class CellConfigLoader(OmegaConfigLoader):

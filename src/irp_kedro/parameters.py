@@ -4,15 +4,12 @@ The models are frozen and forbid unknown keys. :func:`check_parameters` builds t
 every fault into one :class:`~irp_kedro.errors.ParameterError` that names key, value and the nearest known key.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
-from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from irp_kedro.errors import ParameterError, ReviewError, nearest
+from irp_kedro.errors import ParameterError, nearest
 from irp_kedro.measuring_parameters import (
     CalibrationParameters,
     Count,
@@ -230,53 +227,6 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
         lines = [f"  - {_fault_line(fault)}" for fault in error.errors()]
         count = "1 fault" if len(lines) == 1 else f"{len(lines)} faults"
         raise ParameterError("\n".join([f"{count} in the parameters:", *lines])) from error
-
-
-def result_digest(parameters: Parameters) -> str:
-    """Return 8 hex digits that identify every parameter able to change a result.
-
-    Device, processes, data_root, cell and lineage say where work is done and kept, batch and shard sizes of
-    extraction how it is cut up, checkpoints how much of it a kill loses, calibration changes no run and
-    reporting only what is shown of it: they are left out.
-    """
-    left_out = {"device", "data_root", "cell", "grid", "lineage", "calibration", "reporting"}
-    tree = parameters.model_dump(mode="json", exclude=left_out)
-    del tree["features"]["batch_views"], tree["features"]["shard_images"]
-    del tree["refinement"]["checkpoint_every"], tree["training"]["processes"]
-    # A review counts by what it says, wherever it lies.
-    tree["refinement"]["review"] = review_digest(parameters.refinement.review)
-    if parameters.dataset.name != "sample":
-        del tree["sample"]
-    if parameters.dataset.path:
-        tree["dataset"]["path"] = PurePath(parameters.dataset.path).as_posix()
-    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def review_digest(path: str) -> str:
-    """Return the MD5 of a review's bytes, as DVC would; nothing where ``path`` is empty.
-
-    Raises:
-        ReviewError: the file cannot be read.
-    """
-    if not path:
-        return ""
-    try:
-        content = Path(path).expanduser().read_bytes()
-    except OSError as error:
-        raise ReviewError(f"refinement.review = '{path}' cannot be read: {error.strerror}.") from error
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def cell_name(parameters: Parameters) -> str:
-    """Return the folder name of this experiment: readable, and unique to its parameters.
-
-    >>> cell_name(Parameters())[:-8]
-    'sample-level0.2-differnet-seed0-'
-    """
-    dataset = parameters.dataset
-    parts = [dataset.name, dataset.product_class] if dataset.product_class else [dataset.name]
-    level = f"level{parameters.contamination.level:g}"
-    return "-".join([*parts, level, parameters.detector, f"seed{parameters.seed}", result_digest(parameters)])
 
 
 def _fault_line(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails

@@ -1,4 +1,4 @@
-"""Lay out eight public sets of images from outside, from checkouts of seven repositories.
+"""Lay out ten public sets of images from outside, from checkouts of eight repositories.
 
     git clone https://github.com/abin24/Magnetic-tile-defect-datasets. magnetic_tile
     git clone https://github.com/zae-bayern/elpv-dataset elpv
@@ -7,6 +7,7 @@
     git clone https://github.com/matlab-deep-learning/pillQC pill_qc
     git clone https://github.com/2Obe/BSData ball_screw
     git clone https://github.com/maomao7784/Casting-Product-Quality-Inspection casting
+    git clone https://github.com/aws-samples/amazon-lookout-for-vision lookout
     python studies/recovery/outside_sets.py --checkouts . --to FOLDER
     kedro irp grid --grid studies/recovery/outside.yml --set images=FOLDER
 
@@ -27,6 +28,9 @@ ball_screw
 casting
     Pump impellers from above, good and defective (casting product image data for quality inspection, R. Dabhi),
     each turned and mirrored several times; one in eleven is another, larger part.
+figures, cookies
+    Small sets (amazon-lookout-for-vision, CC BY-SA 4.0): plastic figures of which some lack limbs, and
+    cookies of which some are broken, photographed freely.
 
 Images are linked where the file system allows it, else copied; the layers are copied as they are. Which of
 the other good images train is drawn from seed 0.
@@ -41,11 +45,13 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-CHECKOUTS = ("magnetic_tile", "elpv", "deep_pcb", "layup", "pill_qc", "ball_screw", "casting")
+CHECKOUTS = ("magnetic_tile", "elpv", "deep_pcb", "layup", "pill_qc", "ball_screw", "casting", "lookout")
 BOARD = "PCBData/group20085/20085"
 N_TRAIN, N_TEST, N_DEFECTIVE = 300, 100, 150
 N_TEMPLATES, N_TEMPLATES_TEST = 200, 50
 N_PILLS, N_PILLS_TEST = 100, 49
+N_FIGURES, N_FIGURES_TEST = 40, 18
+N_COOKIES, N_COOKIES_TEST = 31, 14
 
 
 def put(images: Iterable[Path], folder: Path) -> None:
@@ -127,6 +133,20 @@ def casting(checkout: Path, folder: Path) -> None:
     put(shuffled((images / "def_front").glob("*.jpeg"), seed=1)[:N_DEFECTIVE], folder / "test" / "defective")
 
 
+def figures(checkout: Path, folder: Path) -> None:
+    """Lay out the plastic figures."""
+    images = checkout / "aliens-dataset"
+    put_good((images / "normal").glob("*.png"), folder, N_FIGURES, N_FIGURES_TEST)
+    put((images / "anomaly").glob("*.png"), folder / "test" / "incomplete")
+
+
+def cookies(checkout: Path, folder: Path) -> None:
+    """Lay out the cookies, those of its training and its test folder together."""
+    images = checkout / "computer-vision-defect-detection" / "cookie-dataset"
+    put_good(images.rglob("*normal-*.jpg"), folder, N_COOKIES, N_COOKIES_TEST)
+    put(images.rglob("*anomaly-*.jpg"), folder / "test" / "broken")
+
+
 def main() -> None:
     """Lay out every set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -144,6 +164,8 @@ def main() -> None:
     pill_qc(found["pill_qc"], asked.to / "pill_qc")
     ball_screw(found["ball_screw"], asked.to / "ball_screw")
     casting(found["casting"], asked.to / "casting")
+    figures(found["lookout"], asked.to / "figures")
+    cookies(found["lookout"], asked.to / "cookies")
     shutil.copytree(found["layup"] / "dataset" / "toothbrush", asked.to / "layup", dirs_exist_ok=True)
 
 

@@ -6,7 +6,8 @@ import pytest
 from irp_kedro.core.review import COLUMNS
 from irp_kedro.datasets.review_file import read_review, refuse_unknown
 from irp_kedro.errors import ReviewError
-from irp_kedro.parameters import Parameters, cell_name, check_parameters, review_digest
+from irp_kedro.naming import cell_name, review_digest
+from irp_kedro.parameters import Parameters, check_parameters
 
 A, B, C = ("a" * 32, "b" * 32, "c" * 32)
 HEADER = "image_id,digest,decision,who,when\n"

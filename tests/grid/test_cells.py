@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from irp_kedro.errors import GridError, ParameterError
 from irp_kedro.grid.cells import GridCell, expand
 from irp_kedro.grid.plan import read_plan
-from irp_kedro.parameters import Parameters, check_parameters, result_digest
+from irp_kedro.naming import result_digest
+from irp_kedro.parameters import Parameters, check_parameters
 
 PROJECT = Path(__file__).parents[2]
 CellsOf = Callable[..., list[GridCell]]

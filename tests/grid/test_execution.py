@@ -9,7 +9,8 @@ from irp_kedro.datasets.grid_records import CellRecord, GridFolder
 from irp_kedro.grid.cluster import local_client
 from irp_kedro.grid.execution import execute
 from irp_kedro.grid.work import CellTask
-from irp_kedro.parameters import cell_name, check_parameters, result_digest
+from irp_kedro.naming import cell_name, result_digest
+from irp_kedro.parameters import check_parameters
 
 PROJECT = Path(__file__).parents[2]
 

@@ -13,7 +13,8 @@ from kedro.framework.startup import bootstrap_project
 
 from irp_kedro.datasets.grid_records import CellRecord, GridFolder
 from irp_kedro.grid.work import CellTask, kept_apart, own_nodes, run_cell, shared_nodes
-from irp_kedro.parameters import cell_name, check_parameters, result_digest
+from irp_kedro.naming import cell_name, result_digest
+from irp_kedro.parameters import check_parameters
 
 PROJECT = Path(__file__).parents[2]
 

@@ -5,7 +5,8 @@ import click
 import pytest
 from kedro.framework.cli.utils import _split_params
 
-from irp_kedro.parameters import Parameters, cell_name, check_parameters
+from irp_kedro.naming import cell_name
+from irp_kedro.parameters import Parameters, check_parameters
 from irp_kedro.reporting.cell_command import run_command
 
 REVIEW = {"refinement.review": "review.csv"}

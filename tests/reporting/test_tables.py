@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from irp_kedro.parameters import STRATEGIES, cell_name, check_parameters
+from irp_kedro.naming import cell_name
+from irp_kedro.parameters import STRATEGIES, check_parameters
 from irp_kedro.reporting import tables
 from irp_kedro.reporting.cell_tables import cost_table
 from irp_kedro.reporting.charts import readable

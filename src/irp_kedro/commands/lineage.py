@@ -12,7 +12,8 @@ from irp_kedro.commands.shared import common_options, explained, read_parameters
 from irp_kedro.errors import LineageError
 from irp_kedro.lineage.finding import Snapshot, find_by_model, find_cell, find_snapshot, find_snapshots
 from irp_kedro.lineage.weights import weights_digest
-from irp_kedro.parameters import Parameters, cell_name
+from irp_kedro.naming import cell_name
+from irp_kedro.parameters import Parameters
 
 if TYPE_CHECKING:
     from irp_kedro.lineage.diffing import SnapshotDiff

@@ -14,7 +14,8 @@ from irp_kedro.errors import GridError, ParameterError
 from irp_kedro.grid.axes import Labels, group_of, keys_of, set_name, variant_of
 from irp_kedro.grid.overrides import dotted, merged, nested
 from irp_kedro.grid.plan import GridPlan
-from irp_kedro.parameters import Parameters, cell_name, result_digest
+from irp_kedro.naming import cell_name, result_digest
+from irp_kedro.parameters import Parameters
 
 # They say where work is done and kept, so that cells that differ in nothing else would be one.
 CHANGE_NO_RESULT = ("cell", "grid", "data_root", "lineage", "device")

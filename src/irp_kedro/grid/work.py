@@ -23,7 +23,8 @@ from irp_kedro.datasets.grid_records import CellRecord, GridFolder
 from irp_kedro.errors import GridError, IrpError
 from irp_kedro.lineage.code_state import source_digest
 from irp_kedro.lineage.saving import release_chains
-from irp_kedro.parameters import check_parameters, result_digest
+from irp_kedro.naming import result_digest
+from irp_kedro.parameters import check_parameters
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from rich import box
 from rich.table import Table
 
 from irp_kedro.core.bootstrap import METRICS
-from irp_kedro.parameters import STRATEGIES, Parameters, cell_name, check_parameters, result_digest
+from irp_kedro.naming import cell_name, result_digest
+from irp_kedro.parameters import STRATEGIES, Parameters, check_parameters
 from irp_kedro.reporting.sets import identified, set_digest, set_name
 
 SHOWN = {

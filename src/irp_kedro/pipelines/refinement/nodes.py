@@ -11,6 +11,7 @@ from irp_kedro.core.records import cycle_history, removal_log
 from irp_kedro.core.review import Review
 from irp_kedro.lineage.record import Provenance, banks_digest, json_digest, manifest_digest, software_versions
 from irp_kedro.measuring_parameters import EvaluationParameters, LineageParameters
+from irp_kedro.naming import cell_name, result_digest, review_digest
 from irp_kedro.parameters import (
     FlowParameters,
     PatchParameters,
@@ -18,10 +19,7 @@ from irp_kedro.parameters import (
     Strategy,
     TrainingParameters,
     ViewParameters,
-    cell_name,
     check_parameters,
-    result_digest,
-    review_digest,
 )
 
 # Types that import torch are loaded inside the nodes, so that listing the pipelines stays quick.
