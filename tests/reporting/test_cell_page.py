@@ -221,8 +221,16 @@ def test_names_and_data_cannot_become_part_of_the_page() -> None:
 
 def test_nothing_removed_and_nobody_near_is_a_page_too() -> None:
     told = words(page_of(gallery=[]))
-    assert "Nothing left the set" in told
+    assert "Nothing left the set. Catalog:" in told
     assert "none is near a threshold" in told
+
+
+def test_where_nothing_left_but_images_are_in_doubt_the_page_says_to_look_at_them() -> None:
+    doubted = HISTORY.assign(doubtful=[0, 2])
+    assert "Nothing left the set. Where a large part of a set is defective" in words(
+        page_of(gallery=[shown("b", "stayed")], history=doubted)
+    )
+    assert "a large part of a set" not in words(page_of(history=doubted))
 
 
 def test_a_review_that_was_honoured_is_told_and_carried_on() -> None:
@@ -315,6 +323,9 @@ def test_images_in_doubt_are_marked_and_the_page_says_what_became_of_them(shown_
     told = words(page_of(gallery=gallery, history=history))
     assert f"Of the images that stayed, 2 are in doubt{listed}: they are part of the refined set" in told
     assert "each took part in 2.5 % of the epochs" in told
+    assert "with 8 or more of them, those in doubt that resemble them leave too" in told
+    alone = words(page_of(gallery=gallery, history=history, refinement={"resemblance": False}))
+    assert "what you mark as remove leaves. " in alone
     assert told.count("In doubt: trained on seldom") == shown_ones
 
 

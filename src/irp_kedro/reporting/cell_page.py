@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from irp_kedro.core.resemblance import FEWEST
 from irp_kedro.detectors.registry import DETECTORS
 from irp_kedro.reporting.cell_command import run_command
 from irp_kedro.reporting.cell_tables import (
@@ -84,9 +85,12 @@ def cell_page(results: CellResults) -> str:
         "notes": _notes(results),
         "removed": removed,
         "removed_intro": _intro(removed, refined["removals"]["n_removed"]),
+        "none_left": _none_left(results.history.iloc[-1]),
         "heat_intro": _whose_map(results),
         "near": near,
-        "near_intro": _near_intro(near, results.history.iloc[-1]),
+        "near_intro": _near_intro(
+            near, results.history.iloc[-1], resemblance=results.parameters["refinement"]["resemblance"]
+        ),
         "variants": variants,
         "variants_intro": _variants_intro(variants, results.history.iloc[-1]) if variants else "",
         "bars": _ends_of_bars(results.gallery),
@@ -195,17 +199,29 @@ def _whose_map(results: CellResults) -> str:
     )
 
 
-def _near_intro(near: Sequence[GalleryImage], last: pd.Series) -> str:
-    """Return what the second gallery shows, and what became of the images in doubt."""
+def _near_intro(near: Sequence[GalleryImage], last: pd.Series, *, resemblance: bool) -> str:
+    """Return what the second gallery shows, what became of the images in doubt, and what a review does."""
     told = "These are the next suspects. The bar shows the last score, the black line the threshold."
     if not last["doubtful"]:
         return told
     shown = sum(image.doubtful for image in near)
     listed = "" if shown == last["doubtful"] else f", of which {shown} are shown here"
+    taught = f"; with {FEWEST} or more of them, those in doubt that resemble them leave too"
     return (
         f"{told} Of the images that stayed, {last['doubtful']} are in doubt{listed}: they are part of the "
         f"refined set, its manifest names them, and each took part in {percent(last['doubtful_share'])} of the "
-        "epochs that the detector was trained for. What you mark as keep is in doubt no longer in the next run."
+        "epochs that the detector was trained for. In the next run what you mark as keep is in doubt no "
+        f"longer, and what you mark as remove leaves{taught if resemblance else ''}."
+    )
+
+
+def _none_left(last: pd.Series) -> str:
+    """Return what a set that nothing left has to be looked at for."""
+    if not last["doubtful"]:
+        return "Nothing left the set."
+    return (
+        "Nothing left the set. Where a large part of a set is defective it holds up the threshold itself: look "
+        "at the images in doubt below, and decide."
     )
 
 
