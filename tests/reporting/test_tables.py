@@ -136,6 +136,7 @@ def test_the_terminal_shows_every_strategy(summary: pd.DataFrame) -> None:
     console.print(table)
     text = console.export_text()
     assert all(strategy in text for strategy in summary["strategy"])
+    assert summary["cell"].iloc[0] in text
 
 
 def test_auroc_is_averaged_over_seeds_and_their_spread_is_given() -> None:

@@ -92,9 +92,9 @@ def as_markdown(summary: pd.DataFrame) -> str:
 
 def as_terminal_table(summary: pd.DataFrame) -> Table:
     """Return the summary for a terminal of 80 columns."""
-    table = Table(
-        title=str(summary.iloc[0]["cell"]), box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False
-    )
+    title = str(summary.iloc[0]["cell"])
+    # A title wraps at the width of its table: a name that is cut in two cannot be copied.
+    table = Table(title=title, min_width=len(title), box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     table.add_column("strategy", no_wrap=True)
     columns = {name: values for name, values in _terminal_columns(summary).items() if set(values) != {"-"}}
     for name in columns:
@@ -129,7 +129,8 @@ def describe(summary: pd.DataFrame) -> str:
     first = summary.iloc[0]
     if pd.isna(first["achieved_contamination"]):
         return (
-            "No label was known: contamination is unknown, and nobody can say whether the removals are right."
+            "No label was known: how contaminated the set is, whether the removals are right and what else "
+            "should leave, only a person can say. The report shows what left and the next suspects."
         )
     achieved = 100 * first["achieved_contamination"]
     return (
