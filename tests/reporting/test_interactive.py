@@ -28,6 +28,10 @@ def test_limits_are_drawn_with_their_names(chart: Chart) -> None:
     assert layout["xaxis3"]["ticktext"] == ["only"]
 
 
+def test_the_page_is_told_how_many_panels_stand_side_by_side(chart: Chart) -> None:
+    assert as_plotly(chart)["layout"]["meta"] == {"columns": chart.shown_columns}
+
+
 def test_a_legend_of_two_rows_covers_no_axis() -> None:
     def height_of(n_names: int) -> tuple[int, int]:
         series = tuple(Series(name=str(number), kind="line", x=[0], y=[0.0]) for number in range(n_names))

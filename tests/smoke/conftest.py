@@ -88,8 +88,9 @@ class Browser:
 
     context: Any
 
-    def open(self, path: Path) -> tuple[Any, list[str]]:
+    def open(self, path: Path, *, width: int = 1280) -> tuple[Any, list[str]]:
         page, faults = self.context.new_page(), []
+        page.set_viewport_size({"width": width, "height": 800})
         page.on("console", lambda message: faults.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", lambda request: faults.extend(_outside(request.url)))
@@ -107,6 +108,18 @@ class Browser:
             "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         )
         return bool(images and plots and wide <= shown)
+
+    def titles_overlap(self, page: Any) -> bool:
+        """Whether two titles of panels of one plot stand on each other."""
+        return bool(
+            page.evaluate(
+                "[...document.querySelectorAll('.interactive')].some(plot => {"
+                "  const titles = [...plot.querySelectorAll('.annotation-text')];"
+                "  const boxes = titles.map(title => title.getBoundingClientRect());"
+                "  return boxes.some((a, i) => boxes.slice(i + 1).some("
+                "    b => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)); })"
+            )
+        )
 
     def parts_without_entry(self, page: Any) -> list[str]:
         """The sections, tables and figures of a page that name no entry of the catalog."""

@@ -92,6 +92,16 @@ def test_a_page_opens_without_a_fault_a_missing_image_or_the_network(
     page.close()
 
 
+@pytest.mark.parametrize("place", [CELL, OVERVIEW])
+def test_on_a_narrow_screen_nothing_hangs_over_the_edge_or_stands_on_something_else(
+    labelled: Path, browser: Any, place: str
+) -> None:
+    page, _ = browser.open(the(labelled, place), width=390)
+    assert browser.is_whole(page)
+    assert not browser.titles_overlap(page)
+    page.close()
+
+
 def test_every_image_and_plot_is_described_and_every_field_has_a_name(page_of_cell: Any) -> None:
     assert page_of_cell.evaluate("[...document.images].every(image => image.alt)")
     assert page_of_cell.evaluate("[...document.querySelectorAll('[role=img]')].every(plot => plot.ariaLabel)")

@@ -48,6 +48,7 @@ def as_plotly(chart: Chart) -> dict[str, Any]:
         legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0},
         barmode="group",
         hovermode="closest",
+        meta={"columns": chart.shown_columns},  # of panels: the page gives each the width that its title needs
     )
     plain: dict[str, Any] = json.loads(figure.to_json())
     del plain["layout"]["template"]  # 7 kB of defaults that nothing here uses
