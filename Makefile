@@ -11,7 +11,7 @@ run: $(STAMP) ## the main job on the embedded sample; the run itself is offline
 grid-sample: $(STAMP) ## six cells of the embedded sample, ending in tables and figures (minutes)
 	$(BIN)/kedro irp grid --grid conf/base/grid_sample.yml
 
-# Files of tests side by side, one thread each: half the time of one process with two threads.
+# Files of tests side by side, one thread each: `make test` takes half the time of one process with two threads.
 SIDE_BY_SIDE = OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses=4 --dist loadfile
 
 test: $(STAMP) check ## lint, types, import contracts, doctests, tests

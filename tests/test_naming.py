@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -140,6 +140,8 @@ def test_seeds_of_one_experiment_have_cells_of_their_own() -> None:
         ("castings/", "castings"),
         ("line 3/left & right, 2026", "left_right_2026"),
         ("/images/Gehäuse", "Gehäuse"),
+        ("../.hidden folder.", "hidden_folder"),
+        ("/images/" + "long name " * 9, "long_name_long_name_long_name_lo"),
     ],
 )
 def test_a_folder_of_ones_own_names_its_cell(path: str, kind: str) -> None:
@@ -157,7 +159,15 @@ def test_where_a_public_set_lies_is_no_part_of_its_cells_name() -> None:
     assert named.startswith("ksdd2-level0.2-")
 
 
+@pytest.mark.parametrize("path", ["..", "~", "/", "."])
+def test_a_folder_whose_path_ends_in_no_name_gives_none(path: str) -> None:
+    named = cell_name(check_parameters({"dataset": {"name": "image_folder", "path": path}}))
+    assert named.startswith("image_folder-level0.2-")
+
+
 @given(path=st.text(min_size=1))
+@example(path="陶" * 200)
 def test_a_cell_name_is_one_part_of_a_path_whatever_the_folder_is_called(path: str) -> None:
     name = cell_name(check_parameters({"dataset": {"name": "image_folder", "path": path}}))
     assert re.fullmatch(r"[\w.-]+", name)
+    assert len(name.encode()) <= 255

@@ -9,6 +9,7 @@ from irp_kedro.errors import ReviewError
 from irp_kedro.parameters import Parameters
 
 UNFIT_FOR_A_NAME = re.compile(r"[^\w.-]+")
+LONGEST_KIND = 32  # letters: the name stays within 80 columns and any file system's limit
 
 
 def result_digest(parameters: Parameters) -> str:
@@ -57,7 +58,7 @@ def cell_name(parameters: Parameters) -> str:
     dataset = parameters.dataset
     # Sets of one's own are told apart by their folder, as those of a public source by their class.
     own = PurePath(dataset.path).name if dataset.name == "image_folder" else ""
-    kind = dataset.product_class or UNFIT_FOR_A_NAME.sub("_", own)
+    kind = dataset.product_class or UNFIT_FOR_A_NAME.sub("_", own).strip("._-")[:LONGEST_KIND]
     parts = [dataset.name, kind] if kind else [dataset.name]
     level = f"level{parameters.contamination.level:g}"
     return "-".join([*parts, level, parameters.detector, f"seed{parameters.seed}", result_digest(parameters)])

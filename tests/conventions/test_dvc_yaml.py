@@ -55,8 +55,14 @@ TRACKED: dict[str, dict[str, set[str]]] = {
         "parameters": set(),
     },
 }
-# Values come from conf/ and are tracked there; messages change no result.
-NEVER_FOLLOWED = {"irp_kedro", "irp_kedro.parameters", "irp_kedro.measuring_parameters", "irp_kedro.errors"}
+# Values come from conf/ and are tracked there; messages and what an experiment is called change no result.
+NEVER_FOLLOWED = {
+    "irp_kedro",
+    "irp_kedro.naming",
+    "irp_kedro.parameters",
+    "irp_kedro.measuring_parameters",
+    "irp_kedro.errors",
+}
 EXTRACTION = {f"irp_kedro.features.{module}" for module in ("extraction", "backbone", "views")}
 # Imported, but what it does for this stage is none of its results.
 # The judges' module for the name of the device, the others for the types in the registry's signatures.

@@ -41,9 +41,9 @@ REVIEW = pd.DataFrame(
 )
 
 
-def metrics(*, labelled: bool, n_tested: int = 8) -> dict[str, Any]:
+def metrics(*, labelled: bool, n_tested: int = 8, n_removed: int = 1) -> dict[str, Any]:
     image: dict[str, Any] = {"labels_known": labelled, "n_images": n_tested}
-    removals: dict[str, Any] = {"n_images": 20, "n_removed": 1, "labels_known": labelled}
+    removals: dict[str, Any] = {"n_images": 20, "n_removed": n_removed, "labels_known": labelled}
     if labelled:
         image |= {"image_auroc": 0.8, "image_auroc_interval": [0.7, 0.9], "f1": 0.5, "false_alarm_rate": 0.1}
         image |= {"fpr_at_95_tpr": 0.3, "fpr_at_95_tpr_interval": [0.2, 0.4]}
@@ -104,11 +104,12 @@ def page_of(
     gallery: list[GalleryImage] | None = None,
     review: pd.DataFrame = REVIEW,
     n_tested: int = 8,
+    n_removed: int = 1,
     history: pd.DataFrame = HISTORY,
     aligned: bool = False,
     **raw: Any,
 ) -> str:
-    measured = {name: metrics(labelled=labelled, n_tested=n_tested) for name in STRATEGIES}
+    measured = {name: metrics(labelled=labelled, n_tested=n_tested, n_removed=n_removed) for name in STRATEGIES}
     measured["oracle"] = {"available": False}
     parameters = Parameters.model_validate(raw).model_dump(mode="json")
     figures = {
@@ -220,17 +221,19 @@ def test_names_and_data_cannot_become_part_of_the_page() -> None:
 
 
 def test_nothing_removed_and_nobody_near_is_a_page_too() -> None:
-    told = words(page_of(gallery=[]))
+    told = words(page_of(gallery=[], n_removed=0))
     assert "Nothing left the set. Catalog:" in told
     assert "none is near a threshold" in told
 
 
 def test_where_nothing_left_but_images_are_in_doubt_the_page_says_to_look_at_them() -> None:
-    doubted = HISTORY.assign(doubtful=[0, 2])
-    assert "Nothing left the set. Where a large part of a set is defective" in words(
-        page_of(gallery=[shown("b", "stayed")], history=doubted)
-    )
-    assert "a large part of a set" not in words(page_of(history=doubted))
+    gallery = [shown("b", "stayed", doubtful=True)]
+    told = words(page_of(gallery=gallery, n_removed=0))
+    assert "Nothing left the set. Where a large part of a set is defective" in told
+
+
+def test_a_page_that_was_asked_to_show_no_removal_does_not_say_that_nothing_left() -> None:
+    assert "Nothing left the set" not in words(page_of(gallery=[shown("b", "stayed", doubtful=True)]))
 
 
 def test_a_review_that_was_honoured_is_told_and_carried_on() -> None:
@@ -323,7 +326,7 @@ def test_images_in_doubt_are_marked_and_the_page_says_what_became_of_them(shown_
     told = words(page_of(gallery=gallery, history=history))
     assert f"Of the images that stayed, 2 are in doubt{listed}: they are part of the refined set" in told
     assert "each took part in 2.5 % of the epochs" in told
-    assert "with 8 or more of them, those in doubt that resemble them leave too" in told
+    assert "with 8 or more examples of what leaves" in told
     alone = words(page_of(gallery=gallery, history=history, refinement={"resemblance": False}))
     assert "what you mark as remove leaves. " in alone
     assert told.count("In doubt: trained on seldom") == shown_ones

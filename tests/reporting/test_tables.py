@@ -132,11 +132,17 @@ def test_the_description_names_level_definition_and_what_came_of_it() -> None:
 def test_the_terminal_shows_every_strategy(summary: pd.DataFrame) -> None:
     table = tables.as_terminal_table(summary)
     assert table.row_count == len(summary)
-    console = Console(file=io.StringIO(), width=200, record=True)
+    console = Console(file=io.StringIO(), width=80, record=True)
     console.print(table)
     text = console.export_text()
     assert all(strategy in text for strategy in summary["strategy"])
     assert summary["cell"].iloc[0] in text
+
+
+def test_an_experiment_that_lies_in_two_folders_counts_once() -> None:
+    cells = pd.concat([cell(auroc=0.7, seed=0).assign(cell="old-name"), cell(auroc=0.7, seed=0)])
+    vanilla = tables.auroc_by_contamination(cells).set_index("strategy").loc["vanilla"]
+    assert vanilla["cells"] == 1
 
 
 def test_auroc_is_averaged_over_seeds_and_their_spread_is_given() -> None:

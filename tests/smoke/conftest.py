@@ -109,13 +109,13 @@ class Browser:
         )
         return bool(images and plots and wide <= shown)
 
-    def titles_overlap(self, page: Any) -> bool:
-        """Whether two titles of panels of one plot stand on each other."""
+    def words_overlap(self, page: Any) -> bool:
+        """Whether titles of panels, or names of limits, of one plot stand on each other."""
         return bool(
             page.evaluate(
                 "[...document.querySelectorAll('.interactive')].some(plot => {"
-                "  const titles = [...plot.querySelectorAll('.annotation-text')];"
-                "  const boxes = titles.map(title => title.getBoundingClientRect());"
+                "  const words = [...plot.querySelectorAll('.annotation-text')];"
+                "  const boxes = words.map(word => word.getBoundingClientRect());"
                 "  return boxes.some((a, i) => boxes.slice(i + 1).some("
                 "    b => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)); })"
             )

@@ -98,8 +98,15 @@ def test_on_a_narrow_screen_nothing_hangs_over_the_edge_or_stands_on_something_e
 ) -> None:
     page, _ = browser.open(the(labelled, place), width=390)
     assert browser.is_whole(page)
-    assert not browser.titles_overlap(page)
+    assert not browser.words_overlap(page)
     page.close()
+
+
+def test_on_a_wide_screen_no_figure_has_to_be_scrolled(page_of_cell: Any) -> None:
+    assert page_of_cell.evaluate("document.querySelectorAll('figure').length")
+    assert page_of_cell.evaluate(
+        "[...document.querySelectorAll('figure')].every(figure => figure.scrollWidth <= figure.clientWidth)"
+    )
 
 
 def test_every_image_and_plot_is_described_and_every_field_has_a_name(page_of_cell: Any) -> None:

@@ -85,7 +85,7 @@ def cell_page(results: CellResults) -> str:
         "notes": _notes(results),
         "removed": removed,
         "removed_intro": _intro(removed, refined["removals"]["n_removed"]),
-        "none_left": _none_left(results.history.iloc[-1]),
+        "none_left": _none_left(near, refined["removals"]["n_removed"]),
         "heat_intro": _whose_map(results),
         "near": near,
         "near_intro": _near_intro(
@@ -206,7 +206,10 @@ def _near_intro(near: Sequence[GalleryImage], last: pd.Series, *, resemblance: b
         return told
     shown = sum(image.doubtful for image in near)
     listed = "" if shown == last["doubtful"] else f", of which {shown} are shown here"
-    taught = f"; with {FEWEST} or more of them, those in doubt that resemble them leave too"
+    taught = (
+        f"; with {FEWEST} or more examples of what leaves, of a large set more than one in a hundred, those in "
+        "doubt that resemble them leave too"
+    )
     return (
         f"{told} Of the images that stayed, {last['doubtful']} are in doubt{listed}: they are part of the "
         f"refined set, its manifest names them, and each took part in {percent(last['doubtful_share'])} of the "
@@ -215,9 +218,11 @@ def _near_intro(near: Sequence[GalleryImage], last: pd.Series, *, resemblance: b
     )
 
 
-def _none_left(last: pd.Series) -> str:
-    """Return what a set that nothing left has to be looked at for."""
-    if not last["doubtful"]:
+def _none_left(near: Sequence[GalleryImage], n_removed: int) -> str:
+    """Return what a set that nothing left has to be looked at for; nothing where something did."""
+    if n_removed:
+        return ""
+    if not any(image.doubtful for image in near):
         return "Nothing left the set."
     return (
         "Nothing left the set. Where a large part of a set is defective it holds up the threshold itself: look "
@@ -231,7 +236,7 @@ def _variants_intro(variants: Sequence[GalleryImage], last: pd.Series) -> str:
     return (
         f"{last['variants']} images look like each other as normal images do, and less like these, so they may "
         "be a rare variant of the product, or one fault many times over: only you can tell. They stay, and are "
-        f"trained on.{listed} If they are a fault, mark at least eight as remove: the next run then removes "
+        f"trained on.{listed} If they are a fault, mark at least {FEWEST} as remove: the next run then removes "
         "their like."
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 from rich import box
+from rich.cells import cell_len
 from rich.table import Table
 
 from irp_kedro.core.bootstrap import METRICS
@@ -94,7 +95,9 @@ def as_terminal_table(summary: pd.DataFrame) -> Table:
     """Return the summary for a terminal of 80 columns."""
     title = str(summary.iloc[0]["cell"])
     # A title wraps at the width of its table: a name that is cut in two cannot be copied.
-    table = Table(title=title, min_width=len(title), box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    table = Table(
+        title=title, min_width=cell_len(title), box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False
+    )
     table.add_column("strategy", no_wrap=True)
     columns = {name: values for name, values in _terminal_columns(summary).items() if set(values) != {"-"}}
     for name in columns:
@@ -125,12 +128,12 @@ def _terminal_columns(summary: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def describe(summary: pd.DataFrame) -> str:
-    """Return one sentence on how contaminated the training set was."""
+    """Return how contaminated the training set was, as far as that is known."""
     first = summary.iloc[0]
     if pd.isna(first["achieved_contamination"]):
         return (
             "No label was known: how contaminated the set is, whether the removals are right and what else "
-            "should leave, only a person can say. The report shows what left and the next suspects."
+            "should leave, only a person can say. report.html shows what left and the next suspects."
         )
     achieved = 100 * first["achieved_contamination"]
     return (
@@ -155,7 +158,9 @@ def _over_seeds(cells: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame
     # "setting" digests every parameter but the seed: cells that differ in anything else are never averaged.
     keys = ["dataset", "product_class", "definition", "detector", "strategy", "level"]
     keys += ["setting", "configuration", "set_name", "set_digest"]
-    grouped = identified(cells).groupby(keys)
+    # One experiment may lie in two folders: renamed by a later version, or by the parameter `cell`.
+    once = identified(cells).drop_duplicates([*keys, "seed"], keep="last")
+    grouped = once.groupby(keys)
     parts = [
         grouped[column].agg(["mean", "std"]).rename(columns={"mean": name, "std": f"{name}_seed_std"})
         for column, name in columns.items()
