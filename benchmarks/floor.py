@@ -1,6 +1,6 @@
 """How far flow training and extraction are above what the machine could do at best.
 
-    python benchmarks/floor.py [--flow paper] [--threads 1] [--device cuda --images 8] [--compile]
+    python benchmarks/floor.py [--flow paper | 2x512] [--threads 1] [--device cuda --images 8] [--compile]
 
 The floor of a training step is its matrix products at the rate of a large matrix product, plus weights,
 gradients and Adam's two moments read and weights and moments written at the bandwidth of a large copy, both
@@ -108,6 +108,14 @@ def recorded(run: Callable[[], None], device: torch.device) -> Callable[[], None
     return graph.replay
 
 
+def flow_of(asked: str, default: FlowParameters) -> FlowParameters:
+    """Return the flow that is called ``default`` or ``paper``, or the default with BLOCKSxHIDDEN."""
+    if asked in ("default", "paper"):
+        return PAPER if asked == "paper" else default
+    blocks, hidden = map(int, asked.split("x"))
+    return default.model_copy(update={"blocks": blocks, "hidden": hidden})
+
+
 def show_flow(options: argparse.Namespace, parameters: Parameters, device: torch.device) -> None:
     """Print a training step and its floor, in both precisions."""
     n_features, batch = 944, parameters.training.batch_views
@@ -125,7 +133,7 @@ def show_flow(options: argparse.Namespace, parameters: Parameters, device: torch
     table = Table(*heads, box=None)
     speed = bandwidth(device)
     for precision in ("float32", "bfloat16"):
-        flow = PAPER if options.flow == "paper" else parameters.flow
+        flow = flow_of(options.flow, parameters.flow)
         training = parameters.training.model_copy(update={"precision": precision})
         settings = DetectorSettings(
             flow=flow, training=training, views=parameters.views, score="latent_energy", seed=0
@@ -248,7 +256,7 @@ def show_extraction(options: argparse.Namespace, parameters: Parameters, device:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--flow", choices=["default", "paper"], default="default")
+    parser.add_argument("--flow", default="default", help="default, paper, or BLOCKSxHIDDEN, such as 2x512")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--images", type=int, default=1, help="whose views pass the backbone together")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

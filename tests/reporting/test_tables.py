@@ -139,12 +139,6 @@ def test_the_terminal_shows_every_strategy(summary: pd.DataFrame) -> None:
     assert summary["cell"].iloc[0] in text
 
 
-def test_an_experiment_that_lies_in_two_folders_counts_once() -> None:
-    cells = pd.concat([cell(auroc=0.7, seed=0).assign(cell="old-name"), cell(auroc=0.7, seed=0)])
-    vanilla = tables.auroc_by_contamination(cells).set_index("strategy").loc["vanilla"]
-    assert vanilla["cells"] == 1
-
-
 def test_auroc_is_averaged_over_seeds_and_their_spread_is_given() -> None:
     cells = pd.concat([cell(auroc=0.7, seed=0), cell(auroc=0.8, seed=1)])
     table = tables.auroc_by_contamination(cells).set_index("strategy")

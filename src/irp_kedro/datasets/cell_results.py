@@ -13,6 +13,9 @@ TEXT = dict.fromkeys(("setting", "configuration", "set_digest", "set_name", "pro
 class CellResultsDataset(AbstractDataset[NoReturn, pd.DataFrame]):
     """Every cell's summary table, laid under each other.
 
+    Where one experiment lies in two folders, called otherwise by an earlier version or by the parameter
+    ``cell``, the newest counts: twice the same seed is no spread over seeds.
+
     Args:
         filepath: folder that holds one folder a cell.
         table: file name of the table inside each of them; Kedro would make a ``filename`` absolute.
@@ -24,8 +27,13 @@ class CellResultsDataset(AbstractDataset[NoReturn, pd.DataFrame]):
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame:
-        """Return all rows; none where no cell has finished."""
-        tables = [pd.read_csv(path, dtype=TEXT) for path in sorted(self._filepath.glob(f"*/{self._table}"))]
+        """Return all rows, by the names of their folders; none where no cell has finished."""
+        newest: dict[object, tuple[Path, pd.DataFrame]] = {}
+        paths = sorted(self._filepath.glob(f"*/{self._table}"))
+        for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns):
+            table = pd.read_csv(path, dtype=TEXT)
+            newest[_experiment(table) or path] = path, table
+        tables = [table for _, table in sorted(newest.values(), key=lambda found: found[0])]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
     def save(self, data: NoReturn) -> NoReturn:
@@ -37,3 +45,10 @@ class CellResultsDataset(AbstractDataset[NoReturn, pd.DataFrame]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._filepath.as_posix(), "table": self._table}
+
+
+def _experiment(table: pd.DataFrame) -> tuple[object, ...] | None:
+    """Return what tells experiments apart; nothing where an earlier version did not say."""
+    if not {"setting", "seed"} <= set(table) or table.empty:
+        return None
+    return tuple(table[["setting", "seed"]].iloc[0])

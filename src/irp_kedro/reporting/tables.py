@@ -158,9 +158,7 @@ def _over_seeds(cells: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame
     # "setting" digests every parameter but the seed: cells that differ in anything else are never averaged.
     keys = ["dataset", "product_class", "definition", "detector", "strategy", "level"]
     keys += ["setting", "configuration", "set_name", "set_digest"]
-    # One experiment may lie in two folders: renamed by a later version, or by the parameter `cell`.
-    once = identified(cells).drop_duplicates([*keys, "seed"], keep="last")
-    grouped = once.groupby(keys)
+    grouped = identified(cells).groupby(keys)
     parts = [
         grouped[column].agg(["mean", "std"]).rename(columns={"mean": name, "std": f"{name}_seed_std"})
         for column, name in columns.items()
